@@ -1,0 +1,517 @@
+"""Validated settings: what every command may be told, with units and ranges.
+
+Hydra composes YAML into one tree; :func:`validate` turns that tree into these frozen
+objects or raises one clear :class:`~hazardrank.errors.SettingsError`. A ``DictConfig``
+never travels past ``commands/``. Field descriptions are the configuration reference
+(``docs/configuration.md`` is written from them).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hazardrank.errors import SettingsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Metres = Annotated[float, Field(ge=0, le=1e7)]
+PositiveMetres = Annotated[float, Field(gt=0, le=1e7)]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+# ----------------------------------------------------------------------- region
+
+
+class Role(StrEnum):
+    """What a layer may be used for."""
+
+    HAZARD = "hazard"
+    CONSEQUENCE = "consequence"
+    BOTH = "both"
+
+
+class ExtentSettings(Settings):
+    """Where the survey grid lies: a bounding box, a polygon file as mask, or both."""
+
+    bbox: tuple[float, float, float, float] | None = None
+    """West, south, east, north, in `bbox_crs`."""
+    bbox_crs: str | None = None
+    """CRS of `bbox`; the region's own CRS when left out."""
+    mask: str | None = None
+    """Polygon file; cells whose centre lies outside every polygon are outside the area."""
+    mask_where: Mapping[str, list[str]] = Field(default_factory=dict)
+    """Keep only the mask's features whose columns hold one of these values."""
+
+    @model_validator(mode="after")
+    def _some_extent(self) -> ExtentSettings:
+        if self.bbox is None and self.mask is None:
+            raise ValueError("give a bbox, a mask, or both")
+        if self.bbox is not None:
+            west, south, east, north = self.bbox
+            if not (west < east and south < north):
+                raise ValueError(f"bbox {list(self.bbox)} must be west < east and south < north")
+        return self
+
+
+class LayerSettings(Settings):
+    """One layer of the catalogue. Features refer to it by its key."""
+
+    path: str
+    """File, relative to `data_dir`; also absolute, `/vsicurl/…`, `/vsis3/…`, `zip://…`."""
+    kind: Literal["continuous", "categorical", "points", "lines", "polygons"]
+    """Continuous or categorical raster; points, lines or polygons."""
+    unit: str | None = None
+    """Unit of a continuous raster's values (`m`, `deg`, `percent`, `people`, `1` …)."""
+    role: Role = Role.HAZARD
+    """`hazard` may feed the likelihood model, `consequence` only priorities, or `both`."""
+    as_of: date | None = None
+    """The date the layer's content describes; unknown when left out."""
+    licence: str | None = None
+    """Licence under which the layer may be used."""
+    source: str | None = None
+    """Where an analyst gets it."""
+    layer: str | None = None
+    """Layer name inside a GeoPackage or other container."""
+    band: Annotated[int, Field(ge=1)] = 1
+    """Band of a raster, from 1."""
+    nodata: float | None = None
+    """Value that means missing, where the raster does not say so itself."""
+    resampling: Literal["bilinear", "average", "nearest"] | None = None
+    """Continuous rasters: `average` where the source is finer than the cells, else `bilinear`."""
+    valid_range: tuple[float, float] | None = None
+    """Values outside are impossible; the unit's own range when left out."""
+    classes: Mapping[int, str] = Field(default_factory=dict)
+    """Categorical rasters: code → class name. Codes not named are counted as `other`."""
+    columns: Mapping[str, str] = Field(default_factory=dict)
+    """Our word → the file's column, for those that matter: `class`, `start`, `end`, `side`,
+    `people`, `households`, `planned`, `status`, `name`, `event_date`."""
+    where: Mapping[str, list[str]] = Field(default_factory=dict)
+    """Keep only features whose columns (the file's names) hold one of these values."""
+
+    @property
+    def is_raster(self) -> bool:
+        """Whether the layer is a raster."""
+        return self.kind in ("continuous", "categorical")
+
+
+class RecordSource(Settings):
+    """One file of hazard records and how its columns read in our words."""
+
+    path: str
+    """File, relative to `data_dir`."""
+    layer: str | None = None
+    """Layer name inside a container."""
+    mapping: Literal["plain", "imsma"] = "plain"
+    """Ready column mapping: `plain` (our own column names) or `imsma` (IMSMA Core exports)."""
+    columns: Mapping[str, str] = Field(default_factory=dict)
+    """Our column → the file's column, over the ready mapping."""
+    values: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    """Our column → {the file's value → our value}, over the ready mapping."""
+    constants: Mapping[str, str | float] = Field(default_factory=dict)
+    """Our column → a value that holds for every record of the file (`kind: SHA`)."""
+    where: Mapping[str, list[str]] = Field(default_factory=dict)
+    """Keep only records whose columns (the file's names) hold one of these values."""
+
+
+class RecordsSettings(Settings):
+    """Files of hazard records, by kind. Several files of a kind are joined."""
+
+    hazard_areas: list[RecordSource] = Field(default_factory=list)
+    """Suspected and confirmed hazardous areas (polygons)."""
+    clearance: list[RecordSource] = Field(default_factory=list)
+    """Land cancelled, reduced or cleared (polygons)."""
+    accidents: list[RecordSource] = Field(default_factory=list)
+    """Accidents with explosive ordnance (points)."""
+    survey: list[RecordSource] = Field(default_factory=list)
+    """Land that survey teams visited (polygons)."""
+
+
+class TableSettings(Settings):
+    """A ready feature table: one row a cell. Replaces layers and records."""
+
+    path: str
+    """CSV or Parquet file, relative to `data_dir`."""
+    easting: str
+    """Column of the x coordinate (or longitude) of the cell centre."""
+    northing: str
+    """Column of the y coordinate (or latitude) of the cell centre."""
+    crs: str = "EPSG:4326"
+    """CRS of the two coordinate columns."""
+    spacing: Annotated[float, Field(gt=0)]
+    """Distance between neighbouring cell centres, in units of `crs`."""
+    outcome: str
+    """Column of the outcome."""
+    contaminated: tuple[str | int, ...] = (1,)
+    """Values of the outcome column that mean contaminated."""
+    released: tuple[str | int, ...] = (0,)
+    """Values that mean released. All other values are unsurveyed."""
+    group: str | None = None
+    """Column of the group held out together, such as the municipality."""
+    features: list[str] = Field(default_factory=list)
+    """Feature columns; all numeric columns not named elsewhere when empty."""
+    exclude: list[str] = Field(default_factory=list)
+    """Columns that are not features."""
+    units: Mapping[str, str] = Field(default_factory=dict)
+    """Feature column → unit, or a pattern with `*`."""
+    as_of: date | None = None
+    """The date the table's features describe."""
+    licence: str | None = None
+    """Licence of the table."""
+    source: str | None = None
+    """Where the table comes from."""
+
+
+class DistrictSettings(Settings):
+    """A simulated district whose true contamination is known."""
+
+    size_km: Annotated[float, Field(ge=4, le=400)] = 40.0
+    """Side of the square district."""
+    cell_size_m: Annotated[float, Field(ge=20, le=1000)] = 100.0
+    """Cell size of its rasters."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 7
+    """Seed of every random draw in the simulation."""
+    difficulty: Literal["easy", "standard", "hard"] = "standard"
+    """How loosely mines follow tactical rules and how partial the records are."""
+    crs: str = "EPSG:32638"
+    """Projected CRS of the district; the place itself is imaginary."""
+
+
+class RegionSettings(Settings):
+    """An area: its survey grid, its layers, its records."""
+
+    name: Key
+    """Short name, used in file names."""
+    title: str = ""
+    """Name as shown on maps."""
+    crs: str
+    """Projected CRS in metres, by authority code (`EPSG:32638`)."""
+    cell_size_m: Annotated[float, Field(ge=1, le=10_000)]
+    """Side of a cell; a whole number of metres."""
+    extent: ExtentSettings
+    country: str | None = None
+    """Polygon file of the country or area in which every record should lie."""
+    layers: Mapping[Key, LayerSettings] = Field(default_factory=dict)
+    records: RecordsSettings = RecordsSettings()
+    records_as_of: date | None = None
+    """The date to which the records are complete; outcomes without a date carry it."""
+    table: TableSettings | None = None
+    simulated: DistrictSettings | None = None
+    """Set: the region is a simulated district, made on first use under `data_dir`."""
+
+    @field_validator("cell_size_m")
+    @classmethod
+    def _whole_metres(cls, cell_size_m: float) -> float:
+        if cell_size_m != round(cell_size_m):
+            raise ValueError("must be a whole number of metres, so that cell ids are exact")
+        return cell_size_m
+
+    @property
+    def shown_name(self) -> str:
+        """The title, or the name where there is none."""
+        return self.title or self.name
+
+
+# --------------------------------------------------------------------- features
+
+
+class FamilySettings(Settings):
+    """What every feature family's settings share. Families add their own keys."""
+
+    family: str
+    """Name of the family in the registry."""
+    when_absent: Literal["error", "skip"] = "error"
+    """What to do when the catalogue has no layer of the key the family asks for."""
+
+
+class AnyFamilySettings(FamilySettings):
+    """A family's settings before the family itself has validated them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+
+# ----------------------------------------------------------------------- labels
+
+
+class LabelRule(Settings):
+    """Which record gives which outcome, and how sure that evidence is."""
+
+    record: Literal["hazard_areas", "clearance", "accidents", "survey"]
+    """Kind of record the rule reads."""
+    where: Mapping[str, list[str | bool]] = Field(default_factory=dict)
+    """Only records whose columns hold one of these values, e.g. `kind: [CHA]`."""
+    found: bool | None = None
+    """Clearance only: with (`true`) or without (`false`) ordnance found."""
+    outcome: Literal["contaminated", "released"]
+    """What a covered cell is then known to be."""
+    weight: PositiveShare = 1.0
+    """Evidence weight in learning, 0–1."""
+    min_cover: PositiveShare = 0.5
+    """Share of the cell that must be covered by the record's polygons."""
+    min_area_m2: Annotated[float, Field(ge=0)] | None = None
+    """Or: this many covered m² are enough, for records smaller than a cell."""
+    buffer_m: Metres = 0.0
+    """Radius drawn around points (accidents) before covering."""
+
+
+class BackgroundSettings(Settings):
+    """Unlabelled cells for regions without released land. Never negatives in a report."""
+
+    per_contaminated: Annotated[float, Field(gt=0, le=1000)] = 5.0
+    """Background cells drawn for each contaminated cell."""
+    min_distance_m: Metres = 0.0
+    """Keep background cells at least this far from any recorded hazard."""
+    weight: PositiveShare = 1.0
+    """Weight in learning."""
+
+
+class LabelSettings(Settings):
+    """From records to what each cell is known to be."""
+
+    rules: Annotated[list[LabelRule], Field(min_length=1)]
+    """Rules in order; ties of date and precedence go to the earlier rule."""
+    precedence: Literal["finds_then_latest", "latest", "finds_then_weight"] = "finds_then_latest"
+    """On conflict: finds beat release, then the later record beats the earlier one."""
+    background: BackgroundSettings | None = None
+    """Draw unlabelled background cells (only where no released land exists)."""
+    max_cells: Annotated[int, Field(ge=100)] | None = None
+    """Learn from at most this many labelled cells, drawn at random within outcome."""
+
+
+# ------------------------------------------------------------------- validation
+
+
+class FoldSettings(Settings):
+    """How labelled cells are split into folds that are far apart."""
+
+    method: Literal["blocks", "groups"] = "blocks"
+    """`blocks`: squares of `size_m`; `groups`: districts of a layer, or a table's groups."""
+    size_m: PositiveMetres = 5000.0
+    """Side of the square blocks."""
+    n_folds: Annotated[int, Field(ge=2, le=200)] | None = 5
+    """Number of folds; empty: one fold for every group that has both outcomes."""
+    layer: str | None = None
+    """Polygon layer of the districts (`groups` on a region with layers)."""
+    buffer_m: Metres = 0.0
+    """Training cells nearer than this to a held-out cell are left out of training."""
+
+
+class ValidationSettings(Settings):
+    """How skill is measured."""
+
+    folds: FoldSettings = FoldSettings()
+    protocol: Literal["new_district", "infill"] = "new_district"
+    """`new_district`: no record of the held-out area is known, history features included;
+    `infill`: other hazards in the area are known, the cell's own is left out."""
+    inner_folds: Annotated[int, Field(ge=2, le=20)] = 4
+    """Folds inside each training side, for early stopping and calibration."""
+    random_split: bool = True
+    """Also report the same model under a random split, as the foil."""
+    accept_younger_layers: list[str] = Field(default_factory=list)
+    """Layers younger than the outcomes that are accepted all the same, by key."""
+
+
+# ------------------------------------------------------------------------ model
+
+
+class ModelSettings(Settings):
+    """Boosted trees and their calibration."""
+
+    boosting: Literal["gbdt", "rf"] = "gbdt"
+    """`gbdt` gradient boosting, `rf` LightGBM's random forest mode."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Shrinkage of each tree."""
+    num_leaves: Annotated[int, Field(ge=2, le=4096)] = 31
+    """Leaves of a tree; 31 scores fastest."""
+    max_depth: Annotated[int, Field(ge=-1, le=63)] = -1
+    """Depth of a tree; -1 no limit."""
+    min_cells_in_leaf: Annotated[int, Field(ge=1)] = 40
+    """Fewest training cells in a leaf."""
+    feature_fraction: PositiveShare = 0.7
+    """Share of the features each tree may use."""
+    cell_fraction: PositiveShare = 0.8
+    """Share of the training cells each tree sees."""
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    """L1 penalty on leaf values."""
+    l2: Annotated[float, Field(ge=0)] = 5.0
+    """L2 penalty on leaf values."""
+    max_bin: Annotated[int, Field(ge=15, le=65535)] = 255
+    """Histogram bins per feature."""
+    max_rounds: Annotated[int, Field(ge=1, le=20_000)] = 600
+    """Most boosting rounds."""
+    early_stopping_rounds: Annotated[int, Field(ge=0)] = 40
+    """Stop after this many rounds without gain on the inner folds; 0 never stops."""
+    class_weight: Literal["none", "balanced"] | Annotated[float, Field(gt=0)] = "balanced"
+    """Weight of contaminated cells: `none`, `balanced`, or a factor."""
+    monotone: Mapping[str, Literal[-1, 0, 1]] = Field(default_factory=dict)
+    """Feature name → +1 (likelihood may only rise with it) or -1 (only fall)."""
+    categorical: list[str] = Field(default_factory=list)
+    """Features whose values are class codes."""
+    calibration: Literal["isotonic", "beta", "logistic", "none"] = "beta"
+    """Calibration of scores to likelihoods, on out-of-fold scores only."""
+
+
+# ---------------------------------------------------------------------- compute
+
+
+class ComputeSettings(Settings):
+    """How the machine is used. Never changes a result."""
+
+    threads: Annotated[int, Field(ge=1, le=512)] | None = None
+    """Threads; all cores when left out."""
+    block_cells: Annotated[int, Field(ge=16, le=8192)] = 256
+    """Side of the square blocks in which the region is processed."""
+    progress: bool = True
+    """Show progress with a rate and the time left."""
+
+
+class TrackingSettings(Settings):
+    """MLflow."""
+
+    enabled: bool = True
+    """Record this run in MLflow."""
+    uri: str | None = None
+    """Tracking URI; `experiments/mlflow.db` (SQLite) under the working folder when left out."""
+    artifact_root: str | None = None
+    """Folder of the runs' files; `experiments/mlartifacts` when left out."""
+    experiment: str = "hazardrank"
+    """Name of the MLflow experiment."""
+    run_name: str | None = None
+    """Name of the run; region and time when left out."""
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    """Further tags on the run."""
+
+
+# --------------------------------------------------------------------- commands
+
+
+class CommandSettings(Settings):
+    """What every command can be told."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """The one seed; the same seed, data and versions give the same bytes."""
+    output_dir: Path
+    """Folder the outputs go to."""
+    data_dir: Path | None = None
+    """Folder that relative paths start from: `data`, or beside the region file."""
+    region_file: Path | None = None
+    """A region file that is not in configs/region (instead of `region=NAME`)."""
+
+
+class RegionCommandSettings(CommandSettings):
+    """Settings shared by the commands that work on a region."""
+
+    region: RegionSettings
+    features: Mapping[Key, AnyFamilySettings | None] = Field(default_factory=dict)
+    labels: LabelSettings
+    validation: ValidationSettings = ValidationSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+
+class TrainSettings(RegionCommandSettings):
+    """Settings of ``python -m train``."""
+
+    model: ModelSettings = ModelSettings()
+    tracking: TrackingSettings = TrackingSettings()
+    strict_checks: bool = False
+    """Stop on warnings of the checks too, not only on errors."""
+
+
+class CheckSettings(RegionCommandSettings):
+    """Settings of ``python -m check``."""
+
+
+class SimulateSettings(CommandSettings):
+    """Settings of ``python -m simulate``."""
+
+    district: DistrictSettings = DistrictSettings()
+    compute: ComputeSettings = ComputeSettings()
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def validate(kind: type[AnySettings], values: Mapping[str, Any], prefix: str = "") -> AnySettings:
+    """Turn a tree of plain values into settings.
+
+    Parameters
+    ----------
+    kind : type of Settings
+        The settings class to build.
+    values : mapping
+        Plain values, as composed by Hydra and resolved.
+    prefix : str, optional
+        Key path of `values` itself, put before every path in a message.
+
+    Returns
+    -------
+    Settings
+        The validated, frozen settings.
+
+    Raises
+    ------
+    SettingsError
+        One line a problem: the key's path, the value and what is allowed.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [_problem(kind, prefix, detail) for detail in error.errors()]
+        raise SettingsError("; ".join(dict.fromkeys(lines))) from None
+
+
+def _problem(kind: type[Settings], prefix: str, detail: Any) -> str:
+    steps = [str(step) for step in detail["loc"] if not _is_type_tag(str(step))]
+    path = ".".join([*([prefix] if prefix else []), *steps]) or "settings"
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(kind, detail["loc"][:-1])
+        allowed = f" Known here: {', '.join(known)}." if known else ""
+        return f"{path}: there is no such setting.{allowed}"
+    if detail["type"] == "missing":
+        return f"{path}: is required and was not given"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    value = detail["input"]
+    shown = f" = {value!r}" if isinstance(value, str | int | float | bool | list | tuple) else ""
+    return f"{path}{shown[:160]}: {message}"
+
+
+def _is_type_tag(step: str) -> bool:
+    """Pydantic names union members in error paths; people do not write those."""
+    return bool(re.search(r"[\[\]()]|^(literal|float|int|str|constrained)", step))
+
+
+def _known_keys(kind: type[Settings], path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that `kind` allows at `path`, empty where that is not fixed."""
+    current: Any = kind
+    for step in path:
+        fields = getattr(current, "model_fields", None)
+        if fields is None or step not in fields:
+            return []
+        current = next(
+            (
+                part
+                for part in _parts(fields[str(step)].annotation)
+                if isinstance(part, type) and issubclass(part, BaseModel)
+            ),
+            None,
+        )
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return (annotation, *getattr(annotation, "__args__", ()))
