@@ -1,1 +1,1 @@
-
+"""Readers that validate: layers, hazard records, return plans and feature tables."""
