@@ -431,8 +431,8 @@ class TrainSettings(RegionCommandSettings):
     """Stop on warnings of the checks too, not only on errors."""
 
 
-class CheckSettings(RegionCommandSettings):
-    """Settings of ``python -m check``."""
+class CheckSettings(TrainSettings):
+    """Settings of ``python -m check``: what ``train`` takes, so what is checked trains."""
 
 
 class SimulateSettings(CommandSettings):
