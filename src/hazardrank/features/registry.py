@@ -1,0 +1,23 @@
+"""Every feature family by name. A new family is one module and one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hazardrank.features.base import FeatureFamily, HistoryFamily
+
+_LAYER_FAMILIES: tuple[type[FeatureFamily[Any]], ...] = (
+    # one line per family of layers, in the order of the documentation
+)
+
+_HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (
+    # one line per family of hazard records
+)
+
+#: Families computed from layers, by the name settings use.
+FAMILIES: dict[str, type[FeatureFamily[Any]]] = {family.name: family for family in _LAYER_FAMILIES}
+
+#: Families computed from hazard records, rebuilt for every fold.
+HISTORY_FAMILIES: dict[str, type[HistoryFamily[Any]]] = {
+    family.name: family for family in _HISTORY_FAMILIES
+}
