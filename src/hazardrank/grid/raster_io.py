@@ -20,10 +20,11 @@ from numpy.typing import DTypeLike, NDArray
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError, RasterioIOError
 from rasterio.io import DatasetReader, DatasetWriter
+from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from hazardrank.errors import GridError, HazardRankError, LayerError, OutputError
-from hazardrank.grid.survey_grid import SurveyGrid
+from hazardrank.errors import GridError, LayerError, OutputError
+from hazardrank.grid.survey_grid import SurveyGrid, projected_crs
 
 TILE_CELLS = 256
 """Side of a tile, of the file written and of the Cloud-Optimized GeoTIFF."""
@@ -303,35 +304,34 @@ def _opened(path: Path) -> DatasetReader:
 
 
 def _grid_of(dataset: DatasetReader, path: Path) -> SurveyGrid:
-    transform, crs = dataset.transform, dataset.crs
-    if crs is None or crs.to_epsg() is None:
+    transform, cell_size_m = dataset.transform, dataset.transform.a
+    if dataset.crs is None or dataset.crs.to_epsg() is None:
         raise GridError("the raster has no CRS with an EPSG code", where=path)
-    cell_size_m = transform.a
-    if (transform.b, transform.d, transform.e) != (0.0, 0.0, -cell_size_m):
+    code = f"EPSG:{dataset.crs.to_epsg()}"
+    try:
+        projected_crs(code)
+        _check_cells(transform)
+        west_cell, north_cell = transform.c / cell_size_m, transform.f / cell_size_m
+        return SurveyGrid(
+            code, cell_size_m, round(west_cell), round(north_cell), dataset.height, dataset.width
+        )
+    except GridError as error:
+        raise GridError(error.problem, where=path, remedy=error.remedy) from None
+
+
+def _check_cells(transform: Affine) -> None:
+    """Raise unless cells are square, north-up, and lie on multiples of their size."""
+    if (transform.b, transform.d, transform.e) != (0.0, 0.0, -transform.a):
         raise GridError(
             f"cells of {transform.a} × {-transform.e} (rotation {transform.b}, {transform.d}) "
-            "are not square and north-up",
-            where=path,
+            "are not square and north-up"
         )
-    west_cell, north_cell = transform.c / cell_size_m, transform.f / cell_size_m
-    if west_cell != round(west_cell) or north_cell != round(north_cell):
+    if transform.c % transform.a or transform.f % transform.a:
         raise GridError(
             f"the origin {transform.c}, {transform.f} is not a multiple of the cell size "
-            f"{cell_size_m}",
-            where=path,
+            f"{transform.a}",
             remedy="Name the file as a layer, so that it is resampled onto the survey grid.",
         )
-    try:
-        return SurveyGrid(
-            f"EPSG:{crs.to_epsg()}",
-            cell_size_m,
-            round(west_cell),
-            round(north_cell),
-            dataset.height,
-            dataset.width,
-        )
-    except HazardRankError as error:
-        raise GridError(error.problem, where=path, remedy=error.remedy) from None
 
 
 def _window_of(inner: SurveyGrid, outer: SurveyGrid, path: Path) -> Window:
