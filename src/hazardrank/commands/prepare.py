@@ -1,0 +1,340 @@
+"""From settings to a case: a region opened, checked, labelled and given features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hazardrank.errors import FoldError, LabelError
+from hazardrank.features.base import FeatureSpec
+from hazardrank.features.feature_set import FeatureSet, build_features
+from hazardrank.grid import SurveyGrid
+from hazardrank.labels.cells import LabelledCells
+from hazardrank.labels.collect import LabelledRegion, label_region
+from hazardrank.labels.outcomes import Labeller
+from hazardrank.model.bundle import Bundle
+from hazardrank.records import HazardRecords
+from hazardrank.reporting.progress import Progress
+from hazardrank.scoring.stream import ScoreSummary, score_region
+from hazardrank.scoring.table import score_table
+from hazardrank.settings import FoldSettings, RegionCommandSettings
+from hazardrank.simulate.district import ensure_district
+from hazardrank.sources.hazard_records import read_records
+from hazardrank.sources.layers import LayerReader
+from hazardrank.sources.region import FileLayers, open_layers, region_grid
+from hazardrank.sources.tables import FeatureTable, read_table
+from hazardrank.validation.training_set import LocationTest, Matrix, TrainingSet
+
+DistrictOf = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.object_]]
+"""Easting and northing of points → name of the district each lies in, ``""`` for none."""
+
+CACHE_FOLDER = ".hazardrank_cache"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many cells of the area are known to be what."""
+
+    n_cells: int
+    n_contaminated: int
+    n_released: int
+    n_unsurveyed: int
+
+
+class Case(Protocol):
+    """A region ready to learn from and to map."""
+
+    training: TrainingSet
+    counts: Counts
+    skipped: list[str]
+    district_of: DistrictOf | None
+
+    def score(
+        self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
+    ) -> ScoreSummary:
+        """Write the likelihood and survey status maps of the whole region."""
+
+
+def data_dir_of(settings: RegionCommandSettings) -> Path:
+    """Return the folder that relative paths start from.
+
+    ``data_dir`` where it is given, else the folder of the region file, else ``data``.
+    """
+    if settings.data_dir is not None:
+        return settings.data_dir.expanduser().absolute()
+    if settings.region_file is not None:
+        return settings.region_file.absolute().parent
+    return Path("data").absolute()
+
+
+def make_simulated_data(settings: RegionCommandSettings) -> None:
+    """Write the simulated district of a simulated region, unless it is there already."""
+    if settings.region.simulated is not None:
+        ensure_district(settings.region.simulated, data_dir_of(settings) / "simulated")
+
+
+def prepare_case(settings: RegionCommandSettings, progress: Progress) -> Case:
+    """Open the region and build its training set.
+
+    Raises
+    ------
+    HazardRankError
+        Whatever the layers, records, labels or features make impossible.
+    """
+    if settings.region.table is not None:
+        return _table_case(settings)
+    return _layer_case(settings, progress)
+
+
+# ------------------------------------------------------------------ from layers
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A region of layers and records."""
+
+    settings: RegionCommandSettings
+    layers: FileLayers
+    records: HazardRecords
+    features: FeatureSet
+    labeller: Labeller
+    labelled: LabelledRegion
+    training: TrainingSet
+    district_of: DistrictOf | None
+
+    @property
+    def counts(self) -> Counts:
+        """Cells of the area by what they are known to be."""
+        region = self.labelled
+        return Counts(region.n_cells, region.n_contaminated, region.n_released, region.n_unsurveyed)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Feature families left out, with the reason."""
+        return self.features.skipped
+
+    def score(
+        self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
+    ) -> ScoreSummary:
+        """Write the maps through the block path that made the training features."""
+        grid = self.layers.grid
+        n_blocks = grid.n_blocks(self.settings.compute.block_cells)
+        with progress.stage("Mapping the region", n_blocks, "blocks") as advance:
+            return score_region(
+                bundle,
+                self.features,
+                self.layers,
+                self.records,
+                self.labeller.status,
+                output_dir,
+                self.settings.compute,
+                tags,
+                on_block=advance,
+            )
+
+
+def open_region(settings: RegionCommandSettings) -> FileLayers:
+    """Open the region's layers; prepared vectors are kept beside the data or in the cache."""
+    data_dir = data_dir_of(settings)
+    return open_layers(settings.region, data_dir, Path(CACHE_FOLDER).absolute())
+
+
+def label_layers(
+    settings: RegionCommandSettings, layers: FileLayers, records: HazardRecords, progress: Progress
+) -> tuple[Labeller, LabelledRegion]:
+    """Derive what each cell of the region is known to be."""
+    labeller = Labeller(records, settings.labels, settings.region.records_as_of)
+    with progress.stage("Labelling cells", None, "blocks") as advance:
+        labelled = label_region(
+            layers.grid,
+            layers.inside,
+            labeller,
+            settings.labels,
+            settings.compute.block_cells,
+            settings.seed,
+            on_block=advance,
+        )
+    return labeller, labelled
+
+
+def _layer_case(settings: RegionCommandSettings, progress: Progress) -> LayerCase:
+    layers = open_region(settings)
+    features = build_features(settings.features, settings.region.layers)
+    records = read_records(settings.region, data_dir_of(settings))
+    labeller, labelled = label_layers(settings, layers, records, progress)
+    district_of = _districts(settings.validation.folds, layers)
+    training = _training_set(settings, layers, features, records, labelled, district_of, progress)
+    return LayerCase(
+        settings, layers, records, features, labeller, labelled, training, district_of
+    )
+
+
+def _training_set(
+    settings: RegionCommandSettings,
+    layers: FileLayers,
+    features: FeatureSet,
+    records: HazardRecords,
+    labelled: LabelledRegion,
+    district_of: DistrictOf | None,
+    progress: Progress,
+) -> TrainingSet:
+    cells = labelled.cells
+    if not cells.contaminated.any() or cells.contaminated.all():
+        raise LabelError(
+            f"{int(cells.contaminated.sum())} of {len(cells)} labelled cells are contaminated: "
+            "there is nothing to tell apart",
+            where="labels",
+            remedy="Run `python -m check` to see which records were read; if the region has no "
+            "released land, use labels=background.",
+        )
+    with progress.stage("Computing features", None, "blocks") as advance:
+        layer_features = features.at_cells(
+            cells.row, cells.col, layers, settings.compute.block_cells, on_block=advance
+        )
+
+    def history(hazards: NDArray[np.int64], land: LocationTest | None) -> Matrix:
+        known = records.without(hazards, land)
+        values = features.history_at(
+            cells.easting, cells.northing, layers.grid.cell_size_m, known
+        )
+        return np.ascontiguousarray(values.T)
+
+    return TrainingSet(
+        cells,
+        features.specs,
+        layer_features,
+        history if features.history_specs else None,
+        None if district_of is None else district_of(cells.easting, cells.northing),
+    )
+
+
+def _districts(folds: FoldSettings, layers: LayerReader) -> DistrictOf | None:
+    """Return the district of any point, from the polygon layer the folds name."""
+    if folds.layer is None:
+        if folds.method == "groups":
+            raise FoldError(
+                "folds by group need the polygon layer of the districts",
+                where="validation.folds.layer",
+                remedy="Name a polygons layer of the region's catalogue.",
+            )
+        return None
+    if folds.layer not in layers.catalogue:
+        raise FoldError(
+            f"there is no layer '{folds.layer}' in the region's catalogue",
+            where="validation.folds.layer",
+            remedy=f"Layers: {', '.join(sorted(layers.catalogue))}.",
+        )
+    polygons = layers.vectors(folds.layer, layers.grid.bounds)
+    if "name" in polygons:
+        names = polygons["name"].astype(str)
+    else:
+        names = pd.Series([f"district {k}" for k in range(len(polygons))])
+    return _PolygonNames(polygons.geometry.reset_index(drop=True), names.to_numpy(dtype=object))
+
+
+@dataclass(frozen=True)
+class _PolygonNames:
+    """Names of the polygons that points lie in; the first in file order where they overlap."""
+
+    polygons: gpd.GeoSeries
+    names: NDArray[np.object_]
+
+    def __call__(
+        self, easting: NDArray[np.float64], northing: NDArray[np.float64]
+    ) -> NDArray[np.object_]:
+        points = gpd.points_from_xy(easting, northing)
+        point, polygon = self.polygons.sindex.query(points, predicate="intersects")
+        order = np.lexsort((polygon, point))[::-1]
+        name = np.full(len(points), "", dtype=object)
+        name[point[order]] = self.names[polygon[order]]
+        return name
+
+
+# -------------------------------------------------------------- from a table
+
+
+@dataclass(frozen=True)
+class TableCase:
+    """A region given as a ready table of cells."""
+
+    settings: RegionCommandSettings
+    grid: SurveyGrid
+    table: FeatureTable
+    training: TrainingSet
+    district_of: DistrictOf | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """Rows of the table by what they are known to be."""
+        outcome = self.table.outcome
+        return Counts(
+            len(outcome),
+            int((outcome == 1).sum()),
+            int((outcome == 0).sum()),
+            int((outcome == -1).sum()),
+        )
+
+    @cached_property
+    def skipped(self) -> list[str]:
+        """Nothing is skipped: the table's columns are the features."""
+        return []
+
+    def score(
+        self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
+    ) -> ScoreSummary:
+        """Score every row and draw the rows on the survey grid."""
+        with progress.stage("Mapping the table", None, "cells"):
+            return score_table(
+                bundle, self.table, self.grid, output_dir, self.settings.compute, tags
+            )
+
+
+def _table_case(settings: RegionCommandSettings) -> TableCase:
+    source = settings.region.table
+    assert source is not None
+    data_dir = data_dir_of(settings)
+    table = read_table(source, data_dir)
+    grid = region_grid(settings.region, data_dir)
+    known = np.flatnonzero(table.outcome >= 0)
+    outcome = table.outcome[known]
+    if outcome.min(initial=1) == outcome.max(initial=0):
+        raise LabelError("the table's known cells all have one outcome", where=source.path)
+    row, col = _positions(grid, table, known, source.crs)
+    n_known = len(known)
+    cells = LabelledCells(
+        grid=grid,
+        row=row,
+        col=col,
+        outcome=outcome,
+        weight=np.ones(n_known, np.float32),
+        hazard_id=np.full(n_known, -1, np.int64),
+        decided=np.full(n_known, np.datetime64("NaT"), "datetime64[D]"),
+        rule=np.zeros(n_known, np.int16),
+        historical=np.zeros(n_known, bool),
+    )
+    specs = tuple(
+        FeatureSpec(name, unit, source.path, "table", f"Column {name}.", source.as_of)
+        for name, unit in zip(table.names, table.units, strict=True)
+    )
+    groups = None if table.group is None else table.group[known]
+    return TableCase(
+        settings, grid, table, TrainingSet(cells, specs, table.features[known], None, groups)
+    )
+
+
+def _positions(
+    grid: SurveyGrid, table: FeatureTable, known: NDArray[np.int64], crs: str
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    points = gpd.GeoSeries(
+        gpd.points_from_xy(table.easting[known], table.northing[known]), crs=crs
+    ).to_crs(grid.crs)
+    row, col = grid.cells_of(points.x.to_numpy(), points.y.to_numpy())
+    return row.astype(np.int32), col.astype(np.int32)
