@@ -126,6 +126,12 @@ class RecordSource(Settings):
     """Our column → a value that holds for every record of the file (`kind: SHA`)."""
     where: Mapping[str, list[str]] = Field(default_factory=dict)
     """Keep only records whose columns (the file's names) hold one of these values."""
+    date_order: Literal["day_first", "month_first"] | None = None
+    """How dates such as 03/04/2019 read; needed only where the file leaves it open."""
+    licence: str | None = None
+    """Licence under which the records may be used."""
+    source: str | None = None
+    """Where an analyst gets the file."""
 
 
 class RecordsSettings(Settings):
