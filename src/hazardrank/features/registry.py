@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from hazardrank.features.base import FeatureFamily, HistoryFamily
+from hazardrank.features.terrain import TerrainFamily
 
 _LAYER_FAMILIES: tuple[type[FeatureFamily[Any]], ...] = (
-    # one line per family of layers, in the order of the documentation
+    TerrainFamily,
 )
 
 _HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (
