@@ -1,1 +1,1 @@
-
+"""What people read: maps, figures, the summary page, the terminal."""

@@ -1,0 +1,216 @@
+"""What a training run wrote, read back for the people who read about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from hazardrank.errors import OutputError
+
+LIKELIHOOD_TIF = "contamination_likelihood.tif"
+STATUS_TIF = "survey_status.tif"
+METRICS_JSON = "metrics.json"
+PREDICTIONS = "out_of_fold_predictions.parquet"
+SETTINGS_YAML = "settings.yaml"
+
+#: Keys every ``metrics.json`` has; docs/metrics.md says what they mean.
+REQUIRED_METRICS = (
+    *("protocol", "pooled", "folds", "baselines"),
+    *("n_cells", "n_contaminated", "n_released", "n_unsurveyed"),
+)
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """The figures of ``metrics.json``.
+
+    Parameters
+    ----------
+    protocol : str
+        ``new_district`` or ``infill``.
+    pooled : mapping of str to float or None
+        Metrics over the predictions of all folds together; ``None`` where undefined.
+    folds : tuple of mapping
+        The same per fold, with its name and counts.
+    baselines : mapping of str to mapping
+        Metrics of what the model is compared with, by name.
+    random_split : mapping of str to float, or None
+        The same model under a random split; ``None`` if that was not asked for.
+    n_cells, n_contaminated, n_released, n_unsurveyed : int
+        Cells of the area, and what they are known to be.
+    n_background : int
+        Unlabelled cells drawn to stand beside the contaminated ones.
+    """
+
+    protocol: str
+    pooled: Mapping[str, float | None]
+    folds: tuple[Mapping[str, Any], ...]
+    baselines: Mapping[str, Mapping[str, float | None]]
+    random_split: Mapping[str, float | None] | None
+    n_cells: int
+    n_contaminated: int
+    n_released: int
+    n_unsurveyed: int
+    n_background: int = 0
+
+    @property
+    def negatives(self) -> str:
+        """What contaminated cells were compared with, in words."""
+        return "unlabelled background" if self.n_background else "released land"
+
+    @property
+    def comparison_note(self) -> str:
+        """The sentence that every figure carries when there is no released land, or nothing."""
+        if not self.n_background:
+            return ""
+        return "Compared with unlabelled background: not known to be uncontaminated."
+
+    def random_gap(self, metric: str) -> float | None:
+        """Return how much better the random split looks than the held-out land."""
+        honest = self.pooled.get(metric)
+        random = None if self.random_split is None else self.random_split.get(metric)
+        return None if honest is None or random is None else random - honest
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Out-of-fold predictions of the labelled cells; arrays of shape (n_cells,).
+
+    Parameters
+    ----------
+    contaminated : ndarray of bool
+        Known to be contaminated; False is released land or unlabelled background.
+    score, likelihood, weight : ndarray of float64
+        Uncalibrated score, calibrated likelihood in 0–1, evidence weight.
+    fold : ndarray of int64
+        The fold each cell was held out in.
+    baselines : mapping of str to ndarray
+        Scores of baselines, where the file has columns ``baseline_NAME``.
+    """
+
+    contaminated: NDArray[np.bool_]
+    score: NDArray[np.float64]
+    likelihood: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    fold: NDArray[np.int64]
+    baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.contaminated)
+
+
+def read_metrics(path: Path) -> RunMetrics:
+    """Read ``metrics.json``.
+
+    Raises
+    ------
+    OutputError
+        If the file is absent, is no JSON, or lacks keys.
+    """
+    values = _read_json(path)
+    missing = [key for key in REQUIRED_METRICS if key not in values]
+    if missing:
+        raise OutputError(
+            f"the metrics lack {', '.join(missing)}", where=path, remedy="Train again."
+        )
+    return RunMetrics(
+        protocol=str(values["protocol"]),
+        pooled=values["pooled"],
+        folds=tuple(values["folds"]),
+        baselines=values["baselines"],
+        random_split=values.get("random_split"),
+        n_cells=int(values["n_cells"]),
+        n_contaminated=int(values["n_contaminated"]),
+        n_released=int(values["n_released"]),
+        n_unsurveyed=int(values["n_unsurveyed"]),
+        n_background=int(values.get("n_background") or 0),
+    )
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read the out-of-fold predictions.
+
+    Cells that no fold held out (fold below 0) or that have no score are left out.
+
+    Raises
+    ------
+    OutputError
+        If the file is absent or lacks columns.
+    """
+    if not path.is_file():
+        raise OutputError("there is no such file", where=path, remedy="Train again.")
+    table = pd.read_parquet(path)
+    missing = {"fold", "outcome", "weight", "score", "likelihood"} - set(table.columns)
+    if missing:
+        raise OutputError(f"the predictions lack the columns {sorted(missing)}", where=path)
+    table = table[(table["fold"] >= 0) & table["score"].notna()]
+    return Predictions(
+        contaminated=table["outcome"].to_numpy() == 1,
+        score=table["score"].to_numpy(np.float64),
+        likelihood=table["likelihood"].to_numpy(np.float64),
+        weight=table["weight"].to_numpy(np.float64),
+        fold=table["fold"].to_numpy(np.int64),
+        baselines={
+            str(column).removeprefix("baseline_"): table[column].to_numpy(np.float64)
+            for column in table.columns
+            if str(column).startswith("baseline_")
+        },
+    )
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the composed settings of the run as plain values; empty if absent.
+
+    Raises
+    ------
+    OutputError
+        If the file is no YAML mapping.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise OutputError(f"is no YAML ({error})".replace("\n", " "), where=path) from None
+    if not isinstance(values, dict):
+        raise OutputError("holds no settings", where=path)
+    return values
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OutputError("there is no such file", where=path, remedy="Train again.") from None
+    except json.JSONDecodeError as error:
+        raise OutputError(f"is no JSON ({error})", where=path) from None
+    if not isinstance(values, dict):
+        raise OutputError("holds no metrics", where=path)
+    return values
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file beside its place and rename it there: nobody reads half a file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot be written ({error.strerror})", where=path) from None
+    return path
