@@ -13,17 +13,21 @@ so is the result.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hazardrank.errors import FeatureError
 
 FloatRaster = NDArray[np.float32]
 IntRaster = NDArray[np.int64]
+RadiusM = Annotated[int, Field(ge=1, le=100_000)]
+"""A radius in settings: whole metres, so that which cells a disc holds is exact."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,11 @@ def discs_of(radii_m: Sequence[int], cell_size_m: int) -> tuple[Disc, ...]:
     return tuple(Disc.of(radius_m, cell_size_m) for radius_m in radii_m)
 
 
+def inner(values: FloatRaster, halo: int) -> FloatRaster:
+    """Return `values` without `halo` cells on every side."""
+    return values[halo : values.shape[0] - halo, halo : values.shape[1] - halo]
+
+
 def widest(discs: Sequence[Disc]) -> int:
     """Return the halo in cells that the discs need, 0 for none."""
     return max((disc.radius for disc in discs), default=0)
@@ -129,20 +138,40 @@ def disc_statistics(
     FeatureError
         If the values are too large for exact sums at this quantum.
     """
+    planes = _disc_planes(values, halo, discs, quantum, n_planes=3)
+    return [DiscStatistics(*three) for three in planes]
+
+
+def disc_means(
+    values: FloatRaster, halo: int, discs: Sequence[Disc], quantum: float
+) -> list[FloatRaster]:
+    """Compute the mean alone, in about half the time; see :func:`disc_statistics`.
+
+    Returns
+    -------
+    list of ndarray of float32, shape (rows, cols)
+        One for each disc, in order; NaN where the centre is missing.
+    """
+    centre = inner(values, halo)
+    planes = _disc_planes(values, halo, discs, quantum, n_planes=1)
+    return [centre + difference for (difference,) in planes]
+
+
+def _disc_planes(
+    values: FloatRaster, halo: int, discs: Sequence[Disc], quantum: float, n_planes: int
+) -> Iterator[FloatRaster]:
+    """Yield difference (and sd, rms difference) for each disc, shape (n_planes, rows, cols)."""
     present = np.isfinite(values)
     quantised = _quantise(values, present, quantum, discs)
     sums, squares, counts = _prefix_sums(quantised, present)
-    shape = (values.shape[0] - 2 * halo, values.shape[1] - 2 * halo)
     complete = bool(present.all())
-    found = []
     for disc in discs:
-        out = np.empty((3, *shape), np.float32)
+        out = np.empty((n_planes, *inner(values, halo).shape), np.float32)
         halves = np.array(disc.half_widths, np.int64)
         _disc_statistics(
             sums, squares, counts, quantised, present, halves, halo, quantum, complete, out
         )
-        found.append(DiscStatistics(out[0], out[1], out[2]))
-    return found
+        yield out
 
 
 def disc_extremes(
@@ -166,7 +195,7 @@ def disc_extremes(
         centre is missing.
     """
     missing = np.isnan(values)
-    inner = missing[halo : values.shape[0] - halo, halo : values.shape[1] - halo]
+    no_centre = inner(missing, halo)
     levels = max((2 * max(disc.half_widths) + 1).bit_length() for disc in discs) if discs else 1
     highest_of = _doubling_maxima(np.where(missing, -np.inf, values).astype(np.float32), levels)
     lowest_of = _doubling_maxima(np.where(missing, -np.inf, -values).astype(np.float32), levels)
@@ -175,8 +204,8 @@ def disc_extremes(
         halves = np.array(disc.half_widths, np.int64)
         highest = _disc_highest(highest_of, halves, halo)
         lowest = -_disc_highest(lowest_of, halves, halo)
-        highest[inner] = np.nan
-        lowest[inner] = np.nan
+        highest[no_centre] = np.nan
+        lowest[no_centre] = np.nan
         found.append((lowest, highest))
     return found
 
@@ -234,11 +263,12 @@ def _disc_statistics(
     complete: bool,
     out: NDArray[np.float32],
 ) -> None:
-    """Fill `out` (difference, sd, rms difference) from the running sums.
+    """Fill `out` (difference, or difference, sd and rms difference) from the running sums.
 
     Squares are taken about the centre: Σ(v-c)² = Σv² - 2cΣv + nc². In int64 the parts
     may wrap around, the result (checked to be below 2⁶³) does not.
     """
+    spread = out.shape[0] == 3
     n_rows, n_cols = out.shape[1], out.shape[2]
     radius = len(half_widths) // 2
     total = np.empty(n_cols, np.int64)
@@ -258,11 +288,12 @@ def _disc_statistics(
             _add_chord(
                 total, sums[source, right : right + n_cols], sums[source, left : left + n_cols]
             )
-            _add_chord(
-                square,
-                squares[source, right : right + n_cols],
-                squares[source, left : left + n_cols],
-            )
+            if spread:
+                _add_chord(
+                    square,
+                    squares[source, right : right + n_cols],
+                    squares[source, left : left + n_cols],
+                )
             if not complete:
                 _add_chord(
                     count,
@@ -276,10 +307,12 @@ def _disc_statistics(
             centre = quantised[row + halo, col + halo]
             n = count[col]
             about_centre = total[col] - n * centre
-            squared = square[col] - 2 * centre * total[col] + n * centre * centre
             mean = about_centre / n
-            variance = max(squared / n - mean * mean, 0.0)
             out[0, row, col] = mean * quantum
+            if not spread:
+                continue
+            squared = square[col] - 2 * centre * total[col] + n * centre * centre
+            variance = max(squared / n - mean * mean, 0.0)
             out[1, row, col] = math.sqrt(variance) * quantum
             out[2, row, col] = math.sqrt(squared / max(n - 1, 1)) * quantum
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from hazardrank.features.base import FeatureFamily, HistoryFamily
+from hazardrank.features.rasters import LandCoverFamily, RasterFamily
 from hazardrank.features.terrain import TerrainFamily
+from hazardrank.features.visibility import VisibilityFamily
 
 _LAYER_FAMILIES: tuple[type[FeatureFamily[Any]], ...] = (
     TerrainFamily,
+    RasterFamily,
+    LandCoverFamily,
+    VisibilityFamily,
 )
 
 _HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -47,9 +47,11 @@ from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.focal import (
     Disc,
     FloatRaster,
+    RadiusM,
     disc_extremes,
     disc_statistics,
     discs_of,
+    inner,
     widest,
 )
 from hazardrank.grid import SurveyGrid
@@ -61,7 +63,6 @@ CellOutput = Literal[
     "elevation", "slope", "northness", "eastness", "profile_curvature", "plan_curvature"
 ]
 DiscOutput = Literal["tpi", "tri", "relief", "roughness", "position"]
-RadiusM = Annotated[int, Field(ge=1, le=100_000)]
 
 ELEVATION_QUANTUM_M = 0.001
 SLOPE_QUANTUM_DEG = 0.001
@@ -177,9 +178,7 @@ class TerrainFamily(FeatureFamily[TerrainSettings]):
         surface = surface_form(elevation, float(grid.cell_size_m))
         by_output = dict(zip(_SURFACE_OUTPUTS, surface, strict=True))
         planes = [
-            _inner(elevation, halo)
-            if output == "elevation"
-            else _inner(by_output[output], halo - 1)
+            inner(elevation, halo) if output == "elevation" else inner(by_output[output], halo - 1)
             for output in self._cell_outputs
         ]
         planes.extend(self._disc_planes(elevation, by_output["slope"], halo, discs))
@@ -190,7 +189,7 @@ class TerrainFamily(FeatureFamily[TerrainSettings]):
     ) -> Iterator[FloatRaster]:
         """Yield the disc outputs, radius by radius, computing only what is asked for."""
         wanted = set(self._disc_outputs)
-        centre = _inner(elevation, halo)
+        centre = inner(elevation, halo)
         means = extremes = slopes = None
         if wanted & {"tpi", "tri"}:
             means = disc_statistics(elevation, halo, discs, ELEVATION_QUANTUM_M)
@@ -210,11 +209,6 @@ class TerrainFamily(FeatureFamily[TerrainSettings]):
             if slopes is not None:
                 planes["roughness"] = slopes[number].sd
             yield from (planes[output] for output in self._disc_outputs)
-
-
-def _inner(values: FloatRaster, halo: int) -> FloatRaster:
-    """Return `values` without `halo` cells on every side."""
-    return values[halo : values.shape[0] - halo, halo : values.shape[1] - halo]
 
 
 def _position(centre: FloatRaster, lowest: FloatRaster, highest: FloatRaster) -> FloatRaster:
