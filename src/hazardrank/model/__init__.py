@@ -1,1 +1,1 @@
-
+"""Boosted trees, their calibration, and the bundle both travel in."""

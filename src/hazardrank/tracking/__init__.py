@@ -1,1 +1,1 @@
-
+"""The record of runs in MLflow; nothing else imports it."""

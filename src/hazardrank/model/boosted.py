@@ -1,0 +1,375 @@
+"""Boosted trees: LightGBM under settings that give the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from hazardrank.errors import ModelError
+from hazardrank.features.base import FeatureSpec
+from hazardrank.model.calibration import Calibrator, fit_calibrator
+from hazardrank.settings import ModelSettings
+from hazardrank.validation.learner import InnerFold, TrainingSide
+from hazardrank.validation.training_set import Matrix
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BoostedModel:
+    """Trees and the calibrator of their scores.
+
+    Parameters
+    ----------
+    booster : lightgbm.Booster
+        The trees.
+    calibrator : Calibrator
+        From scores to likelihoods.
+    rounds : int
+        Boosting rounds, chosen on the inner folds.
+    inner_loss : tuple of float
+        Log loss on the inner held-out cells after each round; empty where rounds were fixed.
+    n_cells, n_contaminated : int
+        What the trees learned from.
+    threads : int
+        Threads for prediction; no result depends on it.
+    """
+
+    booster: lgb.Booster
+    calibrator: Calibrator
+    rounds: int
+    inner_loss: tuple[float, ...]
+    n_cells: int
+    n_contaminated: int
+    threads: int
+
+    def scores(self, matrix: Matrix) -> Floats:
+        """Return uncalibrated scores in 0–1, shape (n_rows,)."""
+        return predict_scores(self.booster, matrix, self.threads)
+
+    def likelihood(self, matrix: Matrix) -> Floats:
+        """Return contamination likelihoods in 0–1, shape (n_rows,)."""
+        return self.calibrator.apply(self.scores(matrix))
+
+    def text(self) -> str:
+        """Return the trees as LightGBM text, free of traces of the machine."""
+        return re.sub(r"\[num_threads: \d+\]", "[num_threads: 0]", self.booster.model_to_string())
+
+    def summary(self) -> dict[str, Any]:
+        """Return how training went, as plain values for the bundle."""
+        return {
+            "rounds": self.rounds,
+            "inner_loss": min(self.inner_loss, default=None),
+            "n_cells": self.n_cells,
+            "n_contaminated": self.n_contaminated,
+            "calibration_note": self.calibrator.reason,
+        }
+
+
+@dataclass(frozen=True)
+class BoostedTrees:
+    """Learns boosted trees from a training side; rounds and calibration on inner folds only.
+
+    Parameters
+    ----------
+    settings : ModelSettings
+        Trees, weights, constraints, calibration.
+    specs : sequence of FeatureSpec
+        The features, in column order.
+    threads : int
+        Threads LightGBM may use; the result does not depend on it.
+    seed : int
+        Seed of every random draw.
+
+    Raises
+    ------
+    ModelError
+        If a constraint or categorical names no feature, or the random forest is told to
+        show every tree all cells and all features.
+    """
+
+    settings: ModelSettings
+    specs: tuple[FeatureSpec, ...]
+    threads: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "specs", tuple(self.specs))
+        names = [spec.name for spec in self.specs]
+        _check_names("model.monotone", self.settings.monotone, names)
+        _check_names("model.categorical", self.settings.categorical, names)
+        both = sorted(set(self.settings.categorical) & set(self.settings.monotone))
+        if both:
+            raise ModelError(
+                f"{', '.join(both)} cannot be categorical and monotone at once", where="model"
+            )
+        whole = self.settings.feature_fraction == 1 and self.settings.cell_fraction == 1
+        if self.settings.boosting == "rf" and whole:
+            raise ModelError(
+                "a random forest whose trees all see every cell and feature is one tree",
+                where="model",
+                remedy="Set model.cell_fraction or model.feature_fraction below 1.",
+            )
+
+    def fit(self, side: TrainingSide) -> BoostedModel:
+        """Learn from a training side.
+
+        The number of rounds is the one that minimises the log loss over all inner held-out
+        cells; the scores of those cells at that number fit the calibrator; then all cells
+        train the trees for as many rounds. A random forest, and ``early_stopping_rounds:
+        0``, take ``max_rounds``.
+
+        Raises
+        ------
+        ModelError
+            If one outcome is missing, on the whole side or in every inner fold.
+        """
+        _check_side(side, len(self.specs))
+        weight = self._weights(side)
+        folds = self._inner_folds(side, weight)
+        losses = self._grow(folds)
+        rounds = 1 + int(np.argmin(losses)) if self._stops_early else self.settings.max_rounds
+        booster = lgb.Booster(self._params(), self._dataset(side.matrix, side.contaminated, weight))
+        _update(booster, rounds)
+        return BoostedModel(
+            booster,
+            self._calibrator(folds, rounds),
+            rounds,
+            tuple(losses),
+            len(side.contaminated),
+            int(side.contaminated.sum()),
+            self.threads,
+        )
+
+    @property
+    def _stops_early(self) -> bool:
+        return self.settings.boosting == "gbdt" and self.settings.early_stopping_rounds > 0
+
+    def _params(self) -> dict[str, Any]:
+        chosen = self.settings
+        names = [spec.name for spec in self.specs]
+        params: dict[str, Any] = {
+            "objective": "binary",
+            "metric": "binary_logloss",
+            "boosting": chosen.boosting,
+            "learning_rate": chosen.learning_rate,
+            "num_leaves": chosen.num_leaves,
+            "max_depth": chosen.max_depth,
+            "min_data_in_leaf": chosen.min_cells_in_leaf,
+            "feature_fraction": chosen.feature_fraction,
+            "bagging_fraction": chosen.cell_fraction,
+            "bagging_freq": 1 if chosen.cell_fraction < 1 else 0,
+            "lambda_l1": chosen.l1,
+            "lambda_l2": chosen.l2,
+            "max_bin": chosen.max_bin,
+            "feature_pre_filter": False,
+            "deterministic": True,
+            "force_row_wise": True,
+            "seed": self.seed,
+            "num_threads": self.threads,
+            "verbosity": -1,
+        }
+        if any(chosen.monotone.values()):
+            params["monotone_constraints"] = [chosen.monotone.get(name, 0) for name in names]
+        return params
+
+    def _dataset(
+        self,
+        matrix: Matrix,
+        contaminated: NDArray[np.bool_],
+        weight: Floats,
+        reference: lgb.Dataset | None = None,
+    ) -> lgb.Dataset:
+        names = [spec.name for spec in self.specs]
+        return lgb.Dataset(
+            np.ascontiguousarray(matrix, np.float32),
+            label=contaminated.astype(np.float32),
+            weight=weight,
+            reference=reference,
+            feature_name=column_names(self.specs),
+            categorical_feature=[names.index(name) for name in self.settings.categorical],
+            params=self._params(),
+        )
+
+    def _weights(self, side: TrainingSide) -> Floats:
+        """Return evidence × class weight, shape (n_rows,)."""
+        evidence = side.weight.astype(np.float64)
+        contaminated, kind = side.contaminated, self.settings.class_weight
+        if kind == "none":
+            return evidence
+        if kind == "balanced":
+            ratio = float(evidence[~contaminated].sum() / evidence[contaminated].sum())
+        else:
+            ratio = float(kind)
+        weighted: Floats = evidence * np.where(contaminated, ratio, 1.0)
+        # The sum of the evidence stays, so that penalties keep their meaning.
+        return np.asarray(weighted * (evidence.sum() / weighted.sum()), np.float64)
+
+    def _inner_folds(self, side: TrainingSide, weight: Floats) -> list[_Inner]:
+        if not self._stops_early and self.settings.calibration == "none":
+            return []
+        folds = [self._inner(fold, side, weight) for fold in _usable(side)]
+        if not folds:
+            raise ModelError(
+                f"none of the {len(side.inner)} inner folds has both outcomes to learn from",
+                where="validation.inner_folds",
+                remedy="Use fewer inner folds or smaller blocks, or label more land.",
+            )
+        return folds
+
+    def _inner(self, fold: InnerFold, side: TrainingSide, weight: Floats) -> _Inner:
+        train, test = fold.train, fold.test
+        learned = self._dataset(fold.matrix[train], side.contaminated[train], weight[train])
+        looked_at = self._dataset(fold.matrix[test], side.contaminated[test], weight[test], learned)
+        booster = lgb.Booster(self._params(), learned)
+        booster.add_valid(looked_at, "inner")
+        return _Inner(
+            booster,
+            fold.matrix[test],
+            side.contaminated[test],
+            side.weight[test].astype(np.float64),
+            float(weight[test].sum()),
+        )
+
+    def _grow(self, folds: Sequence[_Inner]) -> list[float]:
+        """Grow the inner folds' trees together until their common loss stops falling.
+
+        Returns
+        -------
+        list of float
+            Log loss over all inner held-out cells after each round; empty if not looked at.
+        """
+        if not self._stops_early:
+            for fold in folds:
+                _update(fold.booster, self.settings.max_rounds)
+            return []
+        losses: list[float] = []
+        shares = np.array([fold.weight_sum for fold in folds])
+        shares = shares / shares.sum()
+        for _ in range(self.settings.max_rounds):
+            finished = [fold.booster.update() for fold in folds]
+            per_fold = [fold.booster.eval_valid()[0][2] for fold in folds]
+            losses.append(float((shares * np.array(per_fold)).sum()))
+            since_best = len(losses) - 1 - int(np.argmin(losses))
+            if all(finished) or since_best >= self.settings.early_stopping_rounds:
+                break
+        return losses
+
+    def _calibrator(self, folds: Sequence[_Inner], rounds: int) -> Calibrator:
+        if not folds:
+            return Calibrator("none", {})
+        scores = [predict_scores(f.booster, f.matrix, self.threads, rounds) for f in folds]
+        return fit_calibrator(
+            self.settings.calibration,
+            np.concatenate(scores),
+            np.concatenate([fold.contaminated for fold in folds]),
+            np.concatenate([fold.evidence for fold in folds]),
+        )
+
+
+@dataclass(frozen=True)
+class _Inner:
+    """The trees of one inner fold and the cells they are looked at with."""
+
+    booster: lgb.Booster
+    matrix: Matrix
+    contaminated: NDArray[np.bool_]
+    evidence: Floats
+    weight_sum: float
+
+
+def predict_scores(
+    booster: lgb.Booster, matrix: Matrix, threads: int, rounds: int | None = None
+) -> Floats:
+    """Return the trees' probabilities, shape (n_rows,).
+
+    Parameters
+    ----------
+    booster : lightgbm.Booster
+        The trees.
+    matrix : ndarray of float32, shape (n_rows, n_features)
+        Features, in the order the trees learned them.
+    threads : int
+        Threads to use.
+    rounds : int, optional
+        Use the first trees only.
+
+    Raises
+    ------
+    ModelError
+        If the matrix has another number of columns or another type.
+    """
+    if matrix.ndim != 2 or matrix.shape[1] != booster.num_feature():
+        raise ModelError(
+            f"the matrix has shape {matrix.shape}, the model has {booster.num_feature()} features"
+        )
+    if matrix.dtype != np.float32:
+        raise ModelError(f"the matrix is {matrix.dtype}, the model reads float32")
+    if not len(matrix):
+        return np.empty(0)
+    scores = booster.predict(
+        np.ascontiguousarray(matrix), num_iteration=rounds, num_threads=threads
+    )
+    return np.asarray(scores, np.float64)
+
+
+def column_names(specs: Sequence[FeatureSpec]) -> list[str]:
+    """Return feature names as LightGBM can store them, in column order.
+
+    A name may hold letters, digits and ``_.-``; anything else becomes ``_``, and names
+    that thereby meet get their column number.
+    """
+    names = [re.sub(r"[^A-Za-z0-9_.-]", "_", spec.name) for spec in specs]
+    return [
+        name if names.count(name) == 1 else f"{name}_{column}" for column, name in enumerate(names)
+    ]
+
+
+def _update(booster: lgb.Booster, rounds: int) -> None:
+    for _ in range(rounds):
+        if booster.update():
+            break
+
+
+def _usable(side: TrainingSide) -> list[InnerFold]:
+    """Return the inner folds with both outcomes to learn from and something to look at."""
+    return [
+        fold
+        for fold in side.inner
+        if len(fold.test)
+        and side.contaminated[fold.train].any()
+        and not side.contaminated[fold.train].all()
+    ]
+
+
+def _check_side(side: TrainingSide, n_features: int) -> None:
+    n_cells, n_contaminated = len(side.contaminated), int(side.contaminated.sum())
+    if side.matrix.shape != (n_cells, n_features):
+        raise ModelError(
+            f"the matrix has shape {side.matrix.shape} for {n_cells} cells and "
+            f"{n_features} features"
+        )
+    if n_contaminated in (0, n_cells):
+        raise ModelError(
+            f"{n_contaminated} of {n_cells} training cells are contaminated: there is nothing "
+            "to tell apart",
+            remedy="Label more land, or hold out less at once.",
+        )
+    if not (np.isfinite(side.weight).all() and (side.weight > 0).all()):
+        raise ModelError("evidence weights must be finite and above 0")
+
+
+def _check_names(where: str, given: Sequence[str] | Any, names: Sequence[str]) -> None:
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise ModelError(
+            f"there is no feature {', '.join(unknown)}",
+            where=where,
+            remedy=f"Features: {', '.join(sorted(names))}.",
+        )

@@ -1,0 +1,198 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from hazardrank.errors import BundleError, ModelError
+from hazardrank.model.calibration import calibrator_from_json, fit_calibrator
+
+METHODS = ["isotonic", "beta", "logistic", "none"]
+FITTED = ["isotonic", "beta", "logistic"]
+
+
+def distorted(n_cells, seed=0):
+    """Return scores that are too high, as from balanced weights, and outcomes."""
+    rng = np.random.default_rng(seed)
+    log_odds = rng.normal(-2, 1.5, n_cells)
+    contaminated = rng.random(n_cells) < 1 / (1 + np.exp(-log_odds))
+    return 1 / (1 + np.exp(-log_odds - 2)), contaminated, 1 / (1 + np.exp(-log_odds))
+
+
+def test_isotonic_pools_the_violators():
+    # Scores .1 .2 .3 .4 with outcomes 0 1 0 1: the middle two are pooled to 1/2.
+    scores = np.array([0.1, 0.2, 0.3, 0.4])
+    contaminated = np.array([False, True, False, True])
+    fitted = fit_calibrator("isotonic", scores, contaminated, np.ones(4))
+    # The ends stop at 1/(4+2) and 5/6: four cells prove nothing more.
+    np.testing.assert_allclose(fitted.apply(scores), [1 / 6, 0.5, 0.5, 5 / 6])
+    np.testing.assert_allclose(fitted.apply(np.array([0.0, 0.15, 0.9])), [1 / 6, 1 / 3, 5 / 6])
+
+
+def test_isotonic_counts_evidence():
+    scores = np.array([0.1, 0.2, 0.2, 0.3])
+    contaminated = np.array([False, True, False, True])
+    fitted = fit_calibrator("isotonic", scores, contaminated, np.array([97, 3.0, 1.0, 97]))
+    assert fitted.apply(np.array([0.2]))[0] == pytest.approx(0.75)
+
+
+def test_logistic_is_platt_scaling():
+    # Golden: scikit-learn's logistic regression without penalty on Platt's smoothed targets,
+    # each cell entered once as contaminated and once as not, weighted by its target.
+    scores, contaminated, _ = distorted(400)
+    n_contaminated, n_other = contaminated.sum(), (~contaminated).sum()
+    target = np.where(contaminated, (n_contaminated + 1) / (n_contaminated + 2), 1 / (n_other + 2))
+    log_odds = np.log(scores / (1 - scores))[:, None]
+    reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
+        np.vstack([log_odds, log_odds]),
+        np.repeat([1, 0], 400),
+        sample_weight=np.concatenate([target, 1 - target]),
+    )
+    fitted = fit_calibrator("logistic", scores, contaminated, np.ones(400))
+    np.testing.assert_allclose(
+        fitted.apply(scores), reference.predict_proba(log_odds)[:, 1], atol=1e-4
+    )
+
+
+def test_beta_is_kulls_regression_where_both_coefficients_are_positive():
+    # Golden: bivariate logistic regression on ln s and -ln(1-s), Kull et al. 2017.
+    scores, contaminated, _ = distorted(3000)
+    features = np.column_stack([np.log(scores), -np.log1p(-scores)])
+    reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(features, contaminated)
+    assert (reference.coef_ > 0).all()
+    fitted = fit_calibrator("beta", scores, contaminated, np.ones(3000))
+    np.testing.assert_allclose(
+        fitted.apply(scores), reference.predict_proba(features)[:, 1], atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_a_shift_of_the_log_odds_is_mended(method):
+    scores, contaminated, _ = distorted(8000)
+    fitted = fit_calibrator(method, scores, contaminated, np.ones(8000))
+    new_scores, _, truth = distorted(4000, seed=1)
+    assert np.abs(new_scores - truth).mean() > 0.2
+    assert np.abs(fitted.apply(new_scores) - truth).mean() < 0.03
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_a_weight_of_two_is_the_cell_twice(method):
+    scores, contaminated, _ = distorted(300)
+    weight = 1.0 + (np.arange(300) % 2)
+    twice = np.repeat(np.arange(300), weight.astype(int))
+    weighted = fit_calibrator(method, scores, contaminated, weight)
+    repeated = fit_calibrator(method, scores[twice], contaminated[twice], np.ones(len(twice)))
+    np.testing.assert_allclose(weighted.apply(scores), repeated.apply(scores), atol=1e-5)
+
+
+def test_none_changes_nothing_inside_the_open_interval():
+    scores = np.array([0.25, 0.5, 0.75])
+    fitted = fit_calibrator("none", scores, np.array([True, True, True]), np.ones(3))
+    np.testing.assert_array_equal(fitted.apply(scores), scores)
+    assert fitted.reason is None
+
+
+SCORES = st.floats(0, 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    method=st.sampled_from(METHODS),
+    cells=st.lists(st.tuples(SCORES, st.booleans(), st.floats(0.01, 1)), max_size=60),
+    asked=st.lists(SCORES, min_size=2, max_size=50),
+)
+def test_any_fit_is_monotone_inside_0_1_and_survives_text_to_the_bit(method, cells, asked):
+    columns = np.array(cells, float).reshape(-1, 3).T
+    fitted = fit_calibrator(method, columns[0], columns[1].astype(bool), columns[2])
+    scores = np.sort(asked)
+    likelihoods = fitted.apply(scores)
+    assert (likelihoods > 0).all()
+    assert (likelihoods < 1).all()
+    assert (np.diff(likelihoods) >= -1e-14).all()
+    reread = calibrator_from_json(json.loads(json.dumps(fitted.to_json())))
+    assert reread == fitted
+    np.testing.assert_array_equal(reread.apply(scores), likelihoods)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scores=st.lists(SCORES, min_size=2, max_size=300))
+def test_isotonic_is_monotone_to_the_bit(scores):
+    fitted = fit_calibrator("isotonic", *distorted(200)[:2], np.ones(200))
+    assert (np.diff(fitted.apply(np.sort(scores))) >= 0).all()
+
+
+@pytest.mark.parametrize("method", FITTED)
+def test_separated_outcomes_give_finite_likelihoods(method):
+    scores = np.linspace(0, 1, 50)
+    fitted = fit_calibrator(method, scores, scores > 0.5, np.ones(50))
+    assert all(np.isfinite(numbers).all() for numbers in fitted.parameters.values())
+    low, high = fitted.apply(np.array([0.1, 0.9]))
+    assert 0 < low < 0.1 < 0.9 < high < 1
+
+
+@pytest.mark.parametrize("method", FITTED)
+@pytest.mark.parametrize(
+    ("scores", "contaminated", "prevalence", "reason"),
+    [
+        ([0.2, 0.4], [True, True], 3 / 4, "all 2 out-of-fold cells were contaminated"),
+        ([0.2, 0.4], [False, False], 1 / 4, "all 2 out-of-fold cells were released or unlabelled"),
+        ([0.3, 0.3, 0.3], [True, False, False], 2 / 5, "all out-of-fold scores were equal"),
+        ([], [], 1 / 2, "there was no out-of-fold score"),
+    ],
+)
+def test_where_nothing_can_be_fitted_the_prevalence_stands_in(
+    method, scores, contaminated, prevalence, reason
+):
+    fitted = fit_calibrator(
+        method, np.array(scores, float), np.array(contaminated, bool), np.ones(len(scores))
+    )
+    assert fitted.method == "prevalence"
+    assert fitted.reason.startswith(reason)
+    np.testing.assert_allclose(fitted.apply(np.array([0.1, 0.9])), prevalence)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_missing_scores_stay_missing(method):
+    scores, contaminated, _ = distorted(200)
+    fitted = fit_calibrator(method, scores, contaminated, np.ones(200))
+    assert np.isnan(fitted.apply(np.array([np.nan, 0.5]))).tolist() == [True, False]
+
+
+def test_likelihoods_do_not_depend_on_how_scores_are_cut():
+    scores, contaminated, _ = distorted(1001)
+    fitted = fit_calibrator("beta", scores, contaminated, np.ones(1001))
+    whole = fitted.apply(scores)
+    for step in (1, 3, 17, 500):
+        parts = [fitted.apply(scores[k : k + step]) for k in range(0, 1001, step)]
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    np.testing.assert_array_equal(fitted.apply(scores[::2]), whole[::2])
+
+
+def test_what_cannot_be_fitted_is_refused():
+    ones = np.ones(2)
+    with pytest.raises(ModelError, match=r"there is no calibration 'spline'.*Known: isotonic"):
+        fit_calibrator("spline", ones, ones > 0, ones)
+    for bad in (1.5, np.nan):
+        with pytest.raises(ModelError, match="must lie in 0–1"):
+            fit_calibrator("beta", np.array([0.5, bad]), ones > 0, ones)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "magic", "parameters": {}}, "'magic' is not one of"),
+        ({"method": "beta", "parameters": {"a": [1.0]}}, "cannot be read .KeyError"),
+        ({"method": "none"}, "cannot be read .KeyError"),
+        ({"method": "logistic", "parameters": {"slope": [float("nan")]}}, "not finite"),
+        ({"method": "logistic", "parameters": {"slope": [-1], "offset": [0]}}, "fall as scores"),
+        (
+            {"method": "isotonic", "parameters": {"score": [0.5, 0.5], "likelihood": [0, 1]}},
+            "knots do not rise",
+        ),
+    ],
+)
+def test_altered_calibrators_are_refused(values, message):
+    with pytest.raises(BundleError, match=message):
+        calibrator_from_json(values)
