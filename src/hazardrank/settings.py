@@ -85,6 +85,8 @@ class LayerSettings(Settings):
     """Licence under which the layer may be used."""
     source: str | None = None
     """Where an analyst gets it."""
+    crs: str | None = None
+    """CRS of the file, where it does not say so itself."""
     layer: str | None = None
     """Layer name inside a GeoPackage or other container."""
     band: Annotated[int, Field(ge=1)] = 1
@@ -126,6 +128,8 @@ class RecordSource(Settings):
     """Our column → a value that holds for every record of the file (`kind: SHA`)."""
     where: Mapping[str, list[str]] = Field(default_factory=dict)
     """Keep only records whose columns (the file's names) hold one of these values."""
+    crs: str | None = None
+    """CRS of a file that does not say it itself."""
     date_order: Literal["day_first", "month_first"] | None = None
     """How dates such as 03/04/2019 read; needed only where the file leaves it open."""
     licence: str | None = None
