@@ -1,0 +1,375 @@
+"""The bundle: all that is needed to score new land, as a folder of text.
+
+``model_0.txt`` (LightGBM's own text; one file per member of an ensemble) and
+``bundle.json``. Loading a bundle runs no code it contains: there is no pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hazardrank.errors import BundleError, OutputError
+from hazardrank.features.base import FeatureSpec
+from hazardrank.model.boosted import BoostedModel, BoostedTrees, column_names, predict_scores
+from hazardrank.model.calibration import Calibrator, calibrator_from_json
+from hazardrank.settings import ModelSettings
+from hazardrank.validation.training_set import Matrix
+
+Floats = NDArray[np.float64]
+
+FORMAT_VERSION = 1
+"""Version of the layout of ``bundle.json``."""
+
+BUNDLE_JSON = "bundle.json"
+_MODEL_FILE = re.compile(r"model_\d+\.txt")
+_TRAIN_AGAIN = "Train again to make a new bundle."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model that can score land: trees, calibrator and what they expect.
+
+    Parameters
+    ----------
+    specs : tuple of FeatureSpec
+        The features in the order of the matrix columns.
+    models : tuple of str
+        LightGBM model texts; the score is their mean.
+    calibrator : Calibrator
+        From scores to likelihoods.
+    settings : ModelSettings
+        How the trees were made.
+    seed : int
+        Seed of the run.
+    training : mapping
+        How training went: rounds, inner loss, numbers of cells; plain values.
+    provenance : mapping
+        Protocol, digests of data and code, versions of libraries; plain values.
+
+    Raises
+    ------
+    BundleError
+        If a text is no model, or its features are not those of `specs`.
+    """
+
+    specs: tuple[FeatureSpec, ...]
+    models: tuple[str, ...]
+    calibrator: Calibrator
+    settings: ModelSettings
+    seed: int
+    training: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise BundleError("a bundle needs at least one model")
+        expected = column_names(self.specs)
+        for number, booster in enumerate(self._boosters):
+            if booster.num_feature() != len(self.specs):
+                raise BundleError(
+                    f"model {number} has {booster.num_feature()} features, the bundle describes "
+                    f"{len(self.specs)}",
+                    remedy=_TRAIN_AGAIN,
+                )
+            if booster.feature_name() != expected:
+                raise BundleError(
+                    f"the features of model {number} are not those the bundle describes, or stand "
+                    "in another order",
+                    remedy=_TRAIN_AGAIN,
+                )
+
+    @classmethod
+    def of(
+        cls, model: BoostedModel, learner: BoostedTrees, provenance: Mapping[str, Any]
+    ) -> Bundle:
+        """Return the bundle of a trained model."""
+        return cls(
+            learner.specs,
+            (model.text(),),
+            model.calibrator,
+            learner.settings,
+            learner.seed,
+            model.summary(),
+            provenance,
+        )
+
+    @cached_property
+    def _boosters(self) -> tuple[lgb.Booster, ...]:
+        return tuple(_booster(text) for text in self.models)
+
+    @property
+    def names(self) -> list[str]:
+        """Feature names in column order."""
+        return [spec.name for spec in self.specs]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything in the bundle, in hex."""
+        return _sha256(self._json())
+
+    # ------------------------------------------------------------- scoring
+
+    def scores(self, matrix: Matrix, threads: int | None = None) -> Floats:
+        """Return uncalibrated scores.
+
+        Parameters
+        ----------
+        matrix : ndarray of float32, shape (n_cells, n_features)
+            Features in the order of :attr:`specs`; NaN where missing.
+        threads : int, optional
+            Threads to use; all cores when left out. The result does not depend on it.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_cells,)
+            In 0–1; the mean over the models.
+
+        Raises
+        ------
+        ModelError
+            If the matrix has another number of columns or another type.
+        """
+        parts = [predict_scores(booster, matrix, threads or 0) for booster in self._boosters]
+        return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
+
+    def likelihood(self, matrix: Matrix, threads: int | None = None) -> Floats:
+        """Return contamination likelihoods, shape (n_cells,), strictly between 0 and 1.
+
+        Parameters as in :meth:`scores`.
+        """
+        return self.calibrator.apply(self.scores(matrix, threads))
+
+    def contributions(self, matrix: Matrix, threads: int | None = None) -> Floats:
+        """Return what each feature adds to the log-odds of the score (TreeSHAP).
+
+        Lundberg et al. 2020, *From local explanations to global understanding with
+        explainable AI for trees*, as LightGBM computes it. Exact for a single model:
+        rows sum to the log-odds of :meth:`scores`.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_cells, n_features + 1)
+            The last column is what all cells have in common.
+        """
+        parts = []
+        for booster in self._boosters:
+            added = np.asarray(
+                booster.predict(
+                    np.ascontiguousarray(matrix), pred_contrib=True, num_threads=threads or 0
+                ),
+                np.float64,
+            )
+            # A random forest's score is an average over trees, its contributions are not.
+            parts.append(added / booster.num_trees() if self.settings.boosting == "rf" else added)
+        return np.asarray(np.mean(parts, axis=0), np.float64)
+
+    def importance(self) -> dict[str, float]:
+        """Return each feature's share of the gain of all splits, largest first; sums to 1."""
+        gain = np.sum([b.feature_importance("gain") for b in self._boosters], axis=0)
+        share = gain / gain.sum() if gain.sum() > 0 else gain
+        order = np.argsort(-share, kind="stable")
+        return {self.names[column]: float(share[column]) for column in order}
+
+    def check_features(self, specs: Sequence[FeatureSpec]) -> None:
+        """Raise unless these are the bundle's features, in its order and units.
+
+        Raises
+        ------
+        BundleError
+            Names the features missing, unexpected, out of order or in another unit.
+        """
+        given = [spec.name for spec in specs]
+        missing = [name for name in self.names if name not in given]
+        unexpected = [name for name in given if name not in self.names]
+        if missing or unexpected:
+            raise BundleError(
+                f"the features do not match: missing {missing or 'none'}, "
+                f"unexpected {unexpected or 'none'}",
+                remedy="Score with the feature settings the model was trained with.",
+            )
+        if given != self.names:
+            raise BundleError(f"the features stand in another order: {given}, not {self.names}")
+        for own, other in zip(self.specs, specs, strict=True):
+            if own.unit != other.unit:
+                raise BundleError(
+                    f"feature {own.name} is in {other.unit}, the model learned it in {own.unit}",
+                    remedy="Correct the unit of the layer, or convert its values.",
+                )
+
+    # ------------------------------------------------------- saving, loading
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle; an older one at `folder` is replaced once the new one is whole.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        OutputError
+            If the folder holds something else, or cannot be written.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / BUNDLE_JSON).is_file():
+            raise OutputError(
+                "exists and is no bundle", where=folder, remedy="Name another folder."
+            )
+        partial = folder.with_name(f"{folder.name}.partial")
+        description = self._json()
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            for name, text in self._files().items():
+                (partial / name).write_bytes(text.encode())
+            (partial / BUNDLE_JSON).write_bytes(description.encode())
+            _swap(partial, folder)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise OutputError(f"cannot be written ({error})", where=folder) from error
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path) -> Bundle:
+        """Read a bundle and check that it is whole and unaltered.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing or altered, the format is of another version, or the
+            features of model and description differ.
+        """
+        folder = Path(folder)
+        values = _read_json(folder / BUNDLE_JSON)
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise BundleError(
+                f"format version {version!r}; this hazardrank reads version {FORMAT_VERSION}",
+                where=folder,
+                remedy="Use the hazardrank that made it, or train again.",
+            )
+        try:
+            return cls(
+                tuple(_spec_from_json(spec) for spec in values["features"]),
+                tuple(_read_model(folder, entry) for entry in values["models"]),
+                calibrator_from_json(values["calibrator"]),
+                ModelSettings.model_validate(values["settings"]),
+                int(values["seed"]),
+                dict(values["training"]),
+                dict(values["provenance"]),
+            )
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
+            raise BundleError(
+                f"{BUNDLE_JSON} cannot be understood ({error!r})", where=folder, remedy=_TRAIN_AGAIN
+            ) from None
+        except BundleError as error:
+            raise BundleError(
+                error.problem, where=error.where or folder, remedy=error.remedy or _TRAIN_AGAIN
+            ) from None
+
+    def _files(self) -> dict[str, str]:
+        return {f"model_{number}.txt": text for number, text in enumerate(self.models)}
+
+    def _json(self) -> str:
+        values = {
+            "format_version": FORMAT_VERSION,
+            "features": [_spec_to_json(spec) for spec in self.specs],
+            "models": [
+                {"file": name, "sha256": _sha256(text)} for name, text in self._files().items()
+            ],
+            "calibrator": self.calibrator.to_json(),
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "training": dict(self.training),
+            "provenance": dict(self.provenance),
+        }
+        return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _booster(text: str) -> lgb.Booster:
+    try:
+        return lgb.Booster(model_str=text)
+    except lgb.basic.LightGBMError as error:
+        raise BundleError(f"the text is no LightGBM model ({error})") from None
+
+
+def _spec_to_json(spec: FeatureSpec) -> dict[str, Any]:
+    values = asdict(spec)
+    values["as_of"] = None if spec.as_of is None else spec.as_of.isoformat()
+    return values
+
+
+def _spec_from_json(values: Mapping[str, Any]) -> FeatureSpec:
+    as_of = values["as_of"]
+    return FeatureSpec(**{**values, "as_of": None if as_of is None else date.fromisoformat(as_of)})
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(
+            f"there is no {path.name}, so this is no bundle",
+            where=path.parent,
+            remedy="Name the bundle folder that train wrote.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot be read ({error})", where=path, remedy=_TRAIN_AGAIN) from None
+    if not isinstance(values, dict):
+        raise BundleError("is not the description of a bundle", where=path, remedy=_TRAIN_AGAIN)
+    return values
+
+
+def _read_model(folder: Path, entry: Mapping[str, str]) -> str:
+    path = folder / entry["file"]
+    if not _MODEL_FILE.fullmatch(entry["file"]):
+        raise BundleError(f"names a model file {entry['file']!r}", where=folder)
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise BundleError(
+            "is missing", where=path, remedy="Copy the whole bundle folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot be read ({error})", where=path) from None
+    if _sha256(text) != entry["sha256"]:
+        raise BundleError(
+            "has been altered: its digest is not the one recorded",
+            where=path,
+            remedy="Copy the bundle again, or train again.",
+        )
+    return text
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _swap(partial: Path, folder: Path) -> None:
+    """Put a finished folder in the place of an older one."""
+    older = folder.with_name(f"{folder.name}.older.partial")
+    shutil.rmtree(older, ignore_errors=True)
+    if folder.exists():
+        folder.replace(older)
+    try:
+        partial.replace(folder)
+    except OSError:
+        if older.exists():
+            older.replace(folder)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
