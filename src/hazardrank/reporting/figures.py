@@ -22,10 +22,8 @@ from hazardrank.reporting import palette
 from hazardrank.reporting.drawing import house_style, new_figure, save_png
 from hazardrank.reporting.run_files import Predictions, RunMetrics
 from hazardrank.reporting.words import baseline_name, metric_text
+from hazardrank.validation import metrics as skill
 
-#: Cells a reliability bin should hold at least, and the most bins drawn.
-MIN_BIN_CELLS = 50
-MAX_BINS = 10
 #: z of a 95 % interval.
 Z_95 = 1.959964
 #: Features drawn at most.
@@ -81,7 +79,7 @@ class ReliabilityBins:
 
 
 def reliability_bins(likelihood: Floats, contaminated: NDArray[np.bool_]) -> ReliabilityBins:
-    """Return bins of equal size by rank of likelihood; equal likelihoods share a bin.
+    """Return the bins behind the calibration error, with intervals.
 
     Parameters
     ----------
@@ -90,18 +88,15 @@ def reliability_bins(likelihood: Floats, contaminated: NDArray[np.bool_]) -> Rel
     contaminated : ndarray of bool, shape (n_cells,)
         What the cells are.
     """
-    n_bins = int(np.clip(len(likelihood) // MIN_BIN_CELLS, 1, MAX_BINS))
-    limits = np.unique(np.quantile(likelihood, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    place = np.searchsorted(limits, likelihood, side="right")
-    n_cells = np.bincount(place)
-    used = n_cells > 0
-    n = n_cells[used].astype(float)
-    predicted = np.bincount(place, likelihood)[used] / n
-    observed = np.bincount(place, contaminated)[used] / n
+    bins = skill.reliability_bins(likelihood)
+    n_cells = np.array([len(cells) for cells in bins])
+    n = n_cells.astype(float)
+    predicted = np.array([likelihood[cells].mean() for cells in bins])
+    observed = np.array([contaminated[cells].mean() for cells in bins])
     centre = (observed + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     spread = observed * (1 - observed) / n + Z_95**2 / (4 * n**2)
     half = Z_95 * np.sqrt(spread) / (1 + Z_95**2 / n)
-    return ReliabilityBins(predicted, observed, centre - half, centre + half, n_cells[used])
+    return ReliabilityBins(predicted, observed, centre - half, centre + half, n_cells)
 
 
 def capture_points(score: Floats, contaminated: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -214,9 +209,7 @@ def roc_pr_figure(
         return save_png(figure, png)
 
 
-def capture_figure(
-    predictions: Predictions, metrics: RunMetrics, png: Path, text: FigureText
-) -> Path:
+def capture_figure(predictions: Predictions, png: Path, text: FigureText) -> Path:
     """Draw the share of contaminated cells found against the share of area looked at."""
     with house_style():
         figure = new_figure(6.8, 5.8)

@@ -214,3 +214,44 @@ def write_whole(path: Path, content: bytes) -> Path:
         partial.unlink(missing_ok=True)
         raise OutputError(f"cannot be written ({error.strerror})", where=path) from None
     return path
+
+
+def method_line(settings: Mapping[str, Any]) -> str:
+    """Return in a few words how likelihoods were calibrated; empty if unknown."""
+    calibration = (settings.get("model") or {}).get("calibration")
+    if not calibration:
+        return ""
+    if calibration == "none":
+        return "scores not calibrated"
+    return f"boosted trees, {calibration} calibration on {_held_out(settings)}"
+
+
+def _held_out(settings: Mapping[str, Any]) -> str:
+    folds = (settings.get("validation") or {}).get("folds") or {}
+    return "held-out districts" if folds.get("method") == "groups" else "held-out blocks"
+
+
+def fold_sentences(settings: Mapping[str, Any]) -> list[str]:
+    """Return in plain words how land was held out; empty if unknown."""
+    validation = settings.get("validation") or {}
+    folds = validation.get("folds") or {}
+    sentences = []
+    if folds.get("method") == "blocks":
+        sentences.append(
+            f"Land was held out in squares of {float(folds['size_m']) / 1000:g} km, dealt to "
+            f"{folds.get('n_folds') or 'as many as possible'} folds; a recorded hazard is never "
+            "split between folds."
+        )
+    elif folds.get("method") == "groups":
+        sentences.append("Land was held out district by district (or group by group).")
+    if folds.get("buffer_m"):
+        sentences.append(
+            f"Cells within {float(folds['buffer_m']):g} m of held-out land were left out of "
+            "training."
+        )
+    if validation.get("inner_folds"):
+        sentences.append(
+            f"The number of trees and the calibration were chosen on {validation['inner_folds']} "
+            "inner folds that never saw the land held out."
+        )
+    return sentences

@@ -17,12 +17,12 @@ METRIC_NAMES = {
     "pr_auc": "PR-AUC",
     "brier": "Brier score",
     "ece": "Calibration error",
-    "capture_at_1pct_area": "Found in best-ranked 1 % of area",
-    "capture_at_5pct_area": "Found in best-ranked 5 % of area",
-    "capture_at_10pct_area": "Found in best-ranked 10 % of area",
-    "capture_at_20pct_area": "Found in best-ranked 20 % of area",
-    "area_for_90pct": "Area to find 90 %",
-    "area_for_95pct": "Area to find 95 %",
+    "capture_at_1pct_area": "Found in the best-ranked 1 %",
+    "capture_at_5pct_area": "Found in the best-ranked 5 %",
+    "capture_at_10pct_area": "Found in the best-ranked 10 %",
+    "capture_at_20pct_area": "Found in the best-ranked 20 %",
+    "area_for_90pct": "Land to search to find 90 %",
+    "area_for_95pct": "Land to search to find 95 %",
 }
 
 _SHARES = ("capture_", "area_for_")
