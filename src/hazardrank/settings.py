@@ -8,6 +8,7 @@ never travels past ``commands/``. Field descriptions are the configuration refer
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from datetime import date
@@ -333,6 +334,8 @@ class ValidationSettings(Settings):
     """Also report the same model under a random split, as the foil."""
     accept_younger_layers: list[str] = Field(default_factory=list)
     """Layers younger than the outcomes that are accepted all the same, by key."""
+    accept_separating_features: list[str] = Field(default_factory=list)
+    """Features that alone tell the outcomes apart and are accepted all the same, by name."""
 
 
 # ------------------------------------------------------------------------ model
@@ -387,6 +390,11 @@ class ComputeSettings(Settings):
     """Side of the square blocks in which the region is processed."""
     progress: bool = True
     """Show progress with a rate and the time left."""
+
+    @property
+    def n_threads(self) -> int:
+        """`threads`, or the cores this process may use."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
 class TrackingSettings(Settings):

@@ -105,7 +105,7 @@ def label_region(
     seed : int
         Seed of the background draw and of thinning.
     on_block : callable, optional
-        Told the number of cells of each block done.
+        Told of each block done (called with 1).
 
     Returns
     -------
@@ -124,7 +124,7 @@ def label_region(
         if area.any():
             parts.append(_known_cells(grid, block, labeller.block(block), area))
         if on_block is not None:
-            on_block(block.n_cells)
+            on_block(1)
     cells = _in_order(_concatenate(parts))
     n_contaminated = int((cells.outcome == CONTAMINATED).sum())
     n_released = int((cells.outcome == RELEASED).sum())

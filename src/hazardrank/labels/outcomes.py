@@ -265,7 +265,7 @@ def _finds_match(
         return np.ones(len(table), bool)
     if wanted:
         return found
-    devices = table["devices_found"].to_numpy(dtype=float)
+    devices: NDArray[np.float64] = table["devices_found"].to_numpy(dtype=float)
     return np.isfinite(devices) & ~found
 
 

@@ -1,0 +1,425 @@
+"""Cross-validation that does not see what it must not see.
+
+For every fold the feature matrix is rebuilt under the protocol, the training side is
+given inner folds rebuilt likewise, the learner learns from that side alone, and the
+held-out cells are scored once. The same model under a random split stands beside it as
+the foil.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hazardrank.errors import ModelError
+from hazardrank.labels.cells import LabelledCells
+from hazardrank.settings import ValidationSettings
+from hazardrank.validation.baselines import BASELINES, Baseline, FoldView
+from hazardrank.validation.folds import FoldPlan, random_folds
+from hazardrank.validation.learner import FittedModel, InnerFold, Learner, TrainingSide
+from hazardrank.validation.metrics import Skill, skill
+from hazardrank.validation.training_set import LocationTest, Matrix, TrainingSet
+
+#: Folds of the random split.
+RANDOM_FOLDS = 5
+#: What ranks the cells in every figure of the model.
+RANKED_BY = "likelihood"
+POOLED_NOTE = (
+    "pooled: one ranking of the held-out cells of all folds, each scored by its own fold's "
+    "model; fold_mean: mean over the folds in which the figure is defined"
+)
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold, done.
+
+    Parameters
+    ----------
+    number, n_folds : int
+        Which fold, from 0, of how many.
+    name : str
+        Name of the fold.
+    split : str
+        ``"spatial"`` or ``"random"``.
+    n_train, n_buffered : int
+        Cells learned from, and left out for being nearer than the buffer.
+    n_cells, n_contaminated : int
+        Cells held out, and those of them that are contaminated.
+    rounds : int
+        Boosting rounds the inner folds chose.
+    skill : Skill
+        Figures on the held-out cells.
+    """
+
+    number: int
+    n_folds: int
+    name: str
+    split: str
+    n_train: int
+    n_buffered: int
+    n_cells: int
+    n_contaminated: int
+    rounds: int
+    skill: Skill
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fold as ``metrics.json`` lists it."""
+        return {
+            "name": self.name,
+            "n_cells": self.n_cells,
+            "n_contaminated": self.n_contaminated,
+            "n_train": self.n_train,
+            "n_buffered": self.n_buffered,
+            "rounds": self.rounds,
+            **self.skill.as_dict(),
+        }
+
+
+FoldCallback = Callable[[FoldResult], object]
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What cross-validation found.
+
+    Parameters
+    ----------
+    protocol : str
+        ``new_district`` or ``infill``.
+    method : str
+        How folds were made.
+    cells : LabelledCells
+        The labelled cells.
+    predictions : DataFrame, n_cells rows
+        ``cell_id``, ``easting``, ``northing`` (m), ``fold`` (-1: never held out),
+        ``outcome`` (1, 0, -1 background), ``weight``, ``score``, ``likelihood``, and
+        ``baseline_NAME`` scores; NaN for cells never held out.
+    folds : tuple of FoldResult
+        The folds.
+    pooled : Skill
+        Figures over all held-out cells together.
+    baselines : mapping of str to dict
+        Pooled figures and fold means of each baseline.
+    random_split : dict or None
+        Figures of the same model under a random split, and the gaps.
+    notes : tuple of str
+        What is not as asked, and why.
+    """
+
+    protocol: str
+    method: str
+    cells: LabelledCells
+    predictions: pd.DataFrame
+    folds: tuple[FoldResult, ...]
+    pooled: Skill
+    baselines: Mapping[str, dict[str, Any]]
+    random_split: dict[str, Any] | None
+    notes: tuple[str, ...]
+
+    @property
+    def negatives(self) -> str:
+        """What contaminated cells were told apart from."""
+        return "unlabelled background" if self.cells.has_background else "released"
+
+    def metrics(self, counts: Mapping[str, int] | None = None) -> dict[str, Any]:
+        """Return the content of ``metrics.json``: JSON values, ``None`` where undefined.
+
+        Parameters
+        ----------
+        counts : mapping of str to int, optional
+            ``n_cells``, ``n_contaminated``, ``n_released``, ``n_unsurveyed`` of the whole
+            area; without them only the labelled cells are counted.
+        """
+        outcome = self.cells.outcome
+        known = {
+            "n_cells": len(outcome),
+            "n_contaminated": int((outcome == 1).sum()),
+            "n_released": int((outcome == 0).sum()),
+            "n_unsurveyed": int((outcome == -1).sum()),
+        }
+        return {
+            "protocol": self.protocol,
+            "folds_method": self.method,
+            "negatives": self.negatives,
+            "ranked_by": RANKED_BY,
+            "note": POOLED_NOTE,
+            "pooled": self.pooled.as_dict(),
+            "fold_mean": fold_mean([fold.skill for fold in self.folds]),
+            "folds": [fold.as_dict() for fold in self.folds],
+            "baselines": dict(self.baselines),
+            "random_split": self.random_split,
+            **known,
+            **(counts or {}),
+            "n_background": int((outcome == -1).sum()),
+            "n_labelled": len(outcome),
+            "n_evaluated": int((self.predictions["fold"] >= 0).sum()),
+            "fold_notes": list(self.notes),
+        }
+
+
+def cross_validate(
+    training: TrainingSet,
+    plan: FoldPlan,
+    learner: Learner,
+    settings: ValidationSettings,
+    seed: int,
+    baselines: Mapping[str, Baseline] = BASELINES,
+    on_fold: FoldCallback | None = None,
+) -> CrossValidation:
+    """Measure a learner's skill on land it has not seen.
+
+    Parameters
+    ----------
+    training : TrainingSet
+        Labelled cells and features.
+    plan : FoldPlan
+        The folds.
+    learner : Learner
+        What to measure.
+    settings : ValidationSettings
+        Protocol, inner folds, random split.
+    seed : int
+        Seed of inner folds and the random split.
+    baselines : mapping of str to Baseline, optional
+        What to compare with.
+    on_fold : callable, optional
+        Told of every fold done, those of the random split included.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    FoldError
+        If a training side cannot be split into inner folds.
+    ModelError
+        If the learner's likelihoods are not probabilities.
+    """
+    held_out = _Predictions(len(training.cells), baselines)
+    folds = []
+    for k in range(plan.n_folds):
+        matrix = fold_matrix(training, plan, settings, k)
+        side = _side(training, plan, settings, seed, k, matrix)
+        model = learner.fit(side)
+        held_out.add_model(plan.test(k), model, matrix)
+        view = FoldView(training, matrix, plan.train(k), plan.test(k), settings.protocol)
+        for name, baseline in baselines.items():
+            held_out.add_baseline(name, baseline, view)
+        folds.append(_result(training, plan, k, model, held_out.likelihood))
+        if on_fold is not None:
+            on_fold(folds[-1])
+    contaminated = training.cells.contaminated
+    evaluated = plan.fold >= 0
+    likelihood = held_out.likelihood[evaluated]
+    pooled = skill(contaminated[evaluated], likelihood, likelihood)
+    return CrossValidation(
+        protocol=settings.protocol,
+        method=plan.method,
+        cells=training.cells,
+        predictions=held_out.table(training.cells, plan),
+        folds=tuple(folds),
+        pooled=pooled,
+        baselines={name: held_out.baseline_figures(name, training, plan) for name in baselines},
+        random_split=_random_split(training, learner, settings, seed, pooled, on_fold),
+        notes=tuple(plan.skipped),
+    )
+
+
+def fold_matrix(
+    training: TrainingSet, plan: FoldPlan, settings: ValidationSettings, k: int
+) -> Matrix:
+    """Return the features of all cells as fold `k` may know them.
+
+    Under ``new_district`` history features know neither the hazards of the held-out cells
+    nor any record in the held-out land. Under ``infill`` they know all records; each
+    cell's own hazards are left out by the history features themselves.
+    """
+    if settings.protocol == "infill" or plan.method == "random":
+        return training.matrix()
+    return training.matrix(_hazards(training.cells, plan.test(k)), plan.held_out_land(k))
+
+
+def training_side(
+    training: TrainingSet,
+    plan: FoldPlan,
+    settings: ValidationSettings,
+    seed: int,
+    k: int | None = None,
+) -> TrainingSide:
+    """Return all that a learner may see in fold `k`; all cells (the final model) if ``None``."""
+    matrix = training.matrix() if k is None else fold_matrix(training, plan, settings, k)
+    return _side(training, plan, settings, seed, k, matrix)
+
+
+def _side(
+    training: TrainingSet,
+    plan: FoldPlan,
+    settings: ValidationSettings,
+    seed: int,
+    k: int | None,
+    matrix: Matrix,
+) -> TrainingSide:
+    cells = training.cells
+    rows = np.arange(len(cells)) if k is None else plan.train(k)
+    own = matrix[rows]
+    inner = []
+    for train, test, land in plan.inner(k, settings.inner_folds, seed):
+        seen = own
+        rebuilt = settings.protocol == "new_district" and plan.method != "random"
+        if rebuilt and training.history is not None:
+            seen = _inner_matrix(training, plan, k, rows[test], land)[rows]
+        inner.append(InnerFold(seen, train, test))
+    return TrainingSide(own, cells.contaminated[rows], cells.weight[rows], tuple(inner))
+
+
+def _inner_matrix(
+    training: TrainingSet,
+    plan: FoldPlan,
+    k: int | None,
+    inner_test: NDArray[np.int64],
+    land: LocationTest,
+) -> Matrix:
+    """Return features that know neither the outer nor the inner held-out land."""
+    outer_test = np.empty(0, np.int64) if k is None else plan.test(k)
+    unknown = _hazards(training.cells, np.concatenate([outer_test, inner_test]))
+    return training.matrix(unknown, land)
+
+
+def _hazards(cells: LabelledCells, index: NDArray[np.int64]) -> NDArray[np.int64]:
+    hazards = np.unique(cells.hazard_id[index])
+    return hazards[hazards >= 0]
+
+
+def _result(
+    training: TrainingSet,
+    plan: FoldPlan,
+    k: int,
+    model: FittedModel,
+    likelihood: NDArray[np.float64],
+) -> FoldResult:
+    test = plan.test(k)
+    contaminated = training.cells.contaminated[test]
+    return FoldResult(
+        number=k,
+        n_folds=plan.n_folds,
+        name=plan.names[k],
+        split="random" if plan.method == "random" else "spatial",
+        n_train=len(plan.train(k)),
+        n_buffered=plan.n_buffered(k),
+        n_cells=len(test),
+        n_contaminated=int(contaminated.sum()),
+        rounds=model.rounds,
+        skill=skill(contaminated, likelihood[test], likelihood[test]),
+    )
+
+
+class _Predictions:
+    """Scores of held-out cells, gathered fold by fold; NaN until held out."""
+
+    def __init__(self, n_cells: int, baselines: Mapping[str, Baseline]) -> None:
+        self.score = np.full(n_cells, np.nan)
+        self.likelihood = np.full(n_cells, np.nan)
+        self.baseline_score = {name: np.full(n_cells, np.nan) for name in baselines}
+        self.baseline_likelihood: dict[str, NDArray[np.float64]] = {}
+
+    def add_model(self, test: NDArray[np.int64], model: FittedModel, matrix: Matrix) -> None:
+        self.score[test] = model.scores(matrix[test])
+        likelihood = model.likelihood(matrix[test])
+        if not ((likelihood >= 0) & (likelihood <= 1)).all():
+            raise ModelError(
+                f"the model gives likelihoods from {np.min(likelihood)} to {np.max(likelihood)}, "
+                "outside 0–1 or missing"
+            )
+        self.likelihood[test] = likelihood
+
+    def add_baseline(self, name: str, baseline: Baseline, view: FoldView) -> None:
+        scores = baseline(view)
+        self.baseline_score[name][view.test] = scores.score
+        if scores.likelihood is not None:
+            empty = np.full(len(self.score), np.nan)
+            self.baseline_likelihood.setdefault(name, empty)[view.test] = scores.likelihood
+
+    def baseline_figures(self, name: str, training: TrainingSet, plan: FoldPlan) -> dict[str, Any]:
+        score = self.baseline_score[name]
+        likelihood = self.baseline_likelihood.get(name)
+
+        def figures(index: NDArray[Any]) -> Skill:
+            contaminated = training.cells.contaminated[index]
+            return skill(
+                contaminated, score[index], None if likelihood is None else likelihood[index]
+            )
+
+        by_fold = [figures(plan.test(k)) for k in range(plan.n_folds)]
+        return {**figures(plan.fold >= 0).as_dict(), "fold_mean": fold_mean(by_fold)}
+
+    def table(self, cells: LabelledCells, plan: FoldPlan) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "cell_id": cells.cell_ids(),
+                "easting": cells.easting,
+                "northing": cells.northing,
+                "fold": plan.fold,
+                "outcome": cells.outcome,
+                "weight": cells.weight,
+                "score": self.score,
+                "likelihood": self.likelihood,
+                **{f"baseline_{name}": score for name, score in self.baseline_score.items()},
+            }
+        )
+
+
+def fold_mean(folds: list[Skill]) -> dict[str, float | int | None]:
+    """Return the mean of ROC-AUC, PR-AUC and Brier over the folds that have them.
+
+    ``n_folds`` counts the folds behind ``roc_auc`` and ``pr_auc``.
+    """
+    means: dict[str, float | int | None] = {}
+    for name in ("roc_auc", "pr_auc", "brier"):
+        values = [value for fold in folds if (value := fold.values[name]) is not None]
+        means[name] = float(np.mean(values)) if values else None
+    means["n_folds"] = sum(fold.values["roc_auc"] is not None for fold in folds)
+    return means
+
+
+def _random_split(
+    training: TrainingSet,
+    learner: Learner,
+    settings: ValidationSettings,
+    seed: int,
+    honest: Skill,
+    on_fold: FoldCallback | None,
+) -> dict[str, Any] | None:
+    """Return the figures of the same model under a random split, with the gaps named.
+
+    Gaps are random minus spatial: how much a random split would flatter.
+    """
+    if not settings.random_split:
+        return None
+    contaminated = training.cells.contaminated
+    rarer = int(min(contaminated.sum(), (~contaminated).sum()))
+    n_folds = max(2, min(RANDOM_FOLDS, rarer // 2))
+    plan = random_folds(training, n_folds, seed)
+    random = cross_validate(
+        training,
+        plan,
+        learner,
+        settings.model_copy(update={"random_split": False}),
+        seed,
+        baselines={},
+        on_fold=on_fold,
+    )
+    gaps = {
+        f"gap_{name}": None
+        if (flattered := random.pooled.values[name]) is None
+        or (value := honest.values[name]) is None
+        else flattered - value
+        for name in ("roc_auc", "pr_auc")
+    }
+    return {**random.pooled.as_dict(), **gaps, "n_folds": n_folds}
