@@ -22,8 +22,8 @@ from hazardrank.records import HazardRecords
 from hazardrank.settings import AnyFamilySettings, FamilySettings, LayerSettings, validate
 from hazardrank.sources.layers import LayerReader
 
-OnBlock = Callable[[int, int], None]
-"""Called after each block with (blocks done, blocks in all)."""
+OnBlock = Callable[[int], None]
+"""Called after each block with the number of blocks just done (1), as progress bars want."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class FeatureSet:
         block_cells : int
             Side of the blocks. Only blocks that hold a wanted cell are computed.
         on_block : callable, optional
-            Called with (blocks done, blocks in all).
+            Called with 1 after each block.
 
         Returns
         -------
@@ -187,13 +187,12 @@ class FeatureSet:
         rows, cols = np.asarray(row, np.int64), np.asarray(col, np.int64)
         _check_inside(rows, cols, layers.grid)
         features = np.empty((len(rows), len(self.layer_specs)), np.float32)
-        wanted = _cells_by_block(rows, cols, layers.grid, block_cells)
-        for done, (block, index) in enumerate(wanted, start=1):
+        for block, index in _cells_by_block(rows, cols, layers.grid, block_cells):
             first_row, first_col = block.offset_in(layers.grid)
             values = self.layer_block(block, layers)
             features[index] = values[:, rows[index] - first_row, cols[index] - first_col].T
             if on_block is not None:
-                on_block(done, len(wanted))
+                on_block(1)
         return features
 
 

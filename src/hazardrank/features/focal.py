@@ -136,7 +136,7 @@ def disc_statistics(
     Raises
     ------
     FeatureError
-        If the values are too large for exact sums at this quantum.
+        If the values are too far apart for exact sums at this quantum.
     """
     planes = _disc_planes(values, halo, discs, quantum, n_planes=3)
     return [DiscStatistics(*three) for three in planes]
@@ -214,16 +214,18 @@ def _quantise(
     values: FloatRaster, present: NDArray[np.bool_], quantum: float, discs: Sequence[Disc]
 ) -> IntRaster:
     """Return values in whole quanta, 0 where missing, if sums of their squares are exact."""
-    scaled = np.rint(np.where(present, values, 0).astype(np.float64) / quantum)
-    largest = 2 * float(np.abs(scaled).max(initial=0.0))
+    scaled = np.rint(values.astype(np.float64) / quantum)
+    known = scaled[present]
+    spread = float(known.max() - known.min()) if known.size else 0.0
+    largest = float(np.abs(known).max(initial=0.0))
     n_cells = max((disc.n_cells for disc in discs), default=1)
-    if largest**2 * n_cells >= 2.0**63:
+    if spread**2 * n_cells >= 2.0**63 or largest >= 2.0**62:
         raise FeatureError(
-            f"values up to {np.nanmax(np.abs(values)):g} are too large for exact sums over "
-            f"{n_cells} cells at a precision of {quantum:g}",
+            f"values from {known.min() * quantum:g} to {known.max() * quantum:g} are too far apart "
+            f"for exact sums over {n_cells} cells at a precision of {quantum:g}",
             remedy="Set a coarser precision or smaller radii_m, or check the layer's nodata value.",
         )
-    return scaled.astype(np.int64)
+    return np.where(present, scaled, 0).astype(np.int64)
 
 
 @njit(cache=True, nogil=True)

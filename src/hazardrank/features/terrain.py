@@ -27,8 +27,27 @@ In discs of given radii (all cells whose centres lie within it; see :mod:`.focal
 
 Missing: a feature is missing where the cell's own elevation is. A missing neighbour (at
 the edge of the elevation model) is extrapolated in a straight line through the cell from
-its opposite neighbour, or takes the cell's own elevation where that is missing too. Discs
-use the cells that are there. Elevation is rounded to 1 mm and slope to 0.001° in discs.
+its opposite neighbour; where that is missing too, a diagonal neighbour lies in the plane of
+the two beside it, and any other as high as the cell. Discs use the cells that are there.
+Elevation is rounded to 1 mm and slope to 0.001° in discs.
+
+Checked against SAGA's slope and curvatures of a real 10 m elevation model (southern
+Ecuador, 156,732 cells, slopes up to 76°; tests/features/test_terrain.py):
+
+========== ================ ======== ======================= ==========================
+feature    linear           rank     median difference       cause
+========== ================ ======== ======================= ==========================
+slope      r = 0.9897       0.9885   0.77° of 37.1°          Horn's gradient smooths over
+                                                             3 rows; SAGA's does not
+profile    r = 0.898        0.977    0.0061 of 0.0070 1/m    SAGA divides by (1 + p)^1.5
+plan       r = 0.520        0.975    0.0048 of 0.0214 1/m    SAGA divides by √p
+========== ================ ======== ======================= ==========================
+
+with p the squared gradient. SAGA gives the curvature of the profile and of the contour as
+curves in space; the plan curvature then grows without bound on level land (-26 1/m in this
+model). Zevenbergen & Thorne's second derivatives stay finite. Divided the same way, ours
+equal SAGA's (r = 1.000000, 95 % of cells within 4e-9 1/m), and so does the slope (within
+1e-5°) when it is taken from the same four neighbours.
 """
 
 from __future__ import annotations
@@ -330,11 +349,11 @@ def _surface_complete(elevation: FloatRaster, size_m: float, out: NDArray[np.flo
 
 
 @njit(cache=True, nogil=True)
-def _known(value: float, opposite: float, centre: float) -> float:
+def _known(value: float, opposite: float, centre: float, otherwise: float) -> float:
     """Return `value`, or where missing what a straight line from `opposite` gives."""
     if not math.isnan(value):
         return value
-    return centre if math.isnan(opposite) else 2.0 * centre - opposite
+    return otherwise if math.isnan(opposite) else 2.0 * centre - opposite
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -346,20 +365,22 @@ def _surface_with_gaps(elevation: FloatRaster, size_m: float, out: NDArray[np.fl
             if math.isnan(centre):
                 out[:, row, col] = np.nan
                 continue
-            nw, se = np.float64(elevation[row, col]), np.float64(elevation[row + 2, col + 2])
             n, s = np.float64(elevation[row, col + 1]), np.float64(elevation[row + 2, col + 1])
-            ne, sw = np.float64(elevation[row, col + 2]), np.float64(elevation[row + 2, col])
             w, e = np.float64(elevation[row + 1, col]), np.float64(elevation[row + 1, col + 2])
+            nw, se = np.float64(elevation[row, col]), np.float64(elevation[row + 2, col + 2])
+            ne, sw = np.float64(elevation[row, col + 2]), np.float64(elevation[row + 2, col])
+            above, below = _known(n, s, centre, centre), _known(s, n, centre, centre)
+            left, right = _known(w, e, centre, centre), _known(e, w, centre, centre)
             near = (
-                _known(nw, se, centre),
-                _known(n, s, centre),
-                _known(ne, sw, centre),
-                _known(w, e, centre),
+                _known(nw, se, centre, above + left - centre),
+                above,
+                _known(ne, sw, centre, above + right - centre),
+                left,
                 centre,
-                _known(e, w, centre),
-                _known(sw, ne, centre),
-                _known(s, n, centre),
-                _known(se, nw, centre),
+                right,
+                _known(sw, ne, centre, below + left - centre),
+                below,
+                _known(se, nw, centre, below + right - centre),
             )
             out[0, row, col], out[1, row, col], out[2, row, col] = _facing(near, size_m)
             out[3, row, col], out[4, row, col] = _curvatures(near, size_m)
