@@ -394,7 +394,10 @@ class ComputeSettings(Settings):
     @property
     def n_threads(self) -> int:
         """`threads`, or the cores this process may use."""
-        return self.threads or len(os.sched_getaffinity(0))
+        if self.threads is not None:
+            return self.threads
+        own = getattr(os, "sched_getaffinity", None)
+        return len(own(0)) if own is not None else os.cpu_count() or 1
 
 
 class TrackingSettings(Settings):
