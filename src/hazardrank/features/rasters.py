@@ -28,7 +28,7 @@ from hazardrank.features.focal import (
     widest,
 )
 from hazardrank.grid import SurveyGrid
-from hazardrank.settings import FamilySettings, LayerSettings
+from hazardrank.settings import FamilySettings, Key, LayerSettings
 from hazardrank.sources.catalogue import layer_of_kind
 from hazardrank.sources.layers import LayerReader, all_class_names
 
@@ -42,7 +42,7 @@ class RasterSettings(FamilySettings):
     """Settings of the family ``raster``."""
 
     family: Literal["raster"] = "raster"
-    layer: str
+    layer: Key
     """Catalogue key of a continuous layer."""
     statistics: list[Statistic] = Field(["value"], min_length=1)
     """`value` in the cell, `mean` and `sd` within each of `radii_m`."""
@@ -125,7 +125,7 @@ class LandCoverSettings(FamilySettings):
     """Settings of the family ``land_cover``."""
 
     family: Literal["land_cover"] = "land_cover"
-    layer: str = "land_cover"
+    layer: Key = "land_cover"
     """Catalogue key of a categorical layer."""
     classes: list[str] = Field(default_factory=list)
     """Class names as in the catalogue; all of them, and `other`, when empty."""

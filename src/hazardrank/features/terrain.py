@@ -74,7 +74,7 @@ from hazardrank.features.focal import (
     widest,
 )
 from hazardrank.grid import SurveyGrid
-from hazardrank.settings import FamilySettings, LayerSettings
+from hazardrank.settings import FamilySettings, Key, LayerSettings
 from hazardrank.sources.catalogue import layer_of_kind
 from hazardrank.sources.layers import LayerReader
 
@@ -118,7 +118,7 @@ class TerrainSettings(FamilySettings):
     """Settings of the family ``terrain``."""
 
     family: Literal["terrain"] = "terrain"
-    layer: str = "elevation"
+    layer: Key = "elevation"
     """Catalogue key of a continuous layer of elevations in metres."""
     radii_m: list[RadiusM] = Field([300, 1000, 3000], min_length=1)
     """Radii, in whole metres, of the discs for tpi, tri, relief, roughness and position."""

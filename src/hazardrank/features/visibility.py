@@ -30,7 +30,7 @@ from pydantic import Field
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.focal import FloatRaster, inner
 from hazardrank.grid import SurveyGrid
-from hazardrank.settings import FamilySettings, LayerSettings
+from hazardrank.settings import FamilySettings, Key, LayerSettings
 from hazardrank.sources.catalogue import layer_of_kind
 from hazardrank.sources.layers import LayerReader
 
@@ -42,9 +42,9 @@ class VisibilitySettings(FamilySettings):
     """Settings of the family ``visibility``."""
 
     family: Literal["visibility"] = "visibility"
-    layer: str = "front_lines"
+    layer: Key = "front_lines"
     """Catalogue key of the line layer that sees or does not see."""
-    elevation: str = "elevation"
+    elevation: Key = "elevation"
     """Catalogue key of a continuous layer of elevations in metres."""
     spacing_m: Annotated[float, Field(ge=1, le=10_000)] = 250.0
     """Distance between the points along each line."""
