@@ -26,7 +26,7 @@ from hazardrank.reporting.progress import Progress
 from hazardrank.scoring.stream import ScoreSummary, score_region
 from hazardrank.scoring.table import score_table
 from hazardrank.settings import FoldSettings, RegionCommandSettings
-from hazardrank.simulate.district import ensure_district
+from hazardrank.simulate.district import district_folder, ensure_district, is_whole
 from hazardrank.sources.hazard_records import read_records
 from hazardrank.sources.layers import LayerReader
 from hazardrank.sources.region import FileLayers, open_layers, region_grid
@@ -75,10 +75,14 @@ def data_dir_of(settings: RegionCommandSettings) -> Path:
     return Path("data").absolute()
 
 
-def make_simulated_data(settings: RegionCommandSettings) -> None:
+def make_simulated_data(settings: RegionCommandSettings, progress: Progress) -> None:
     """Write the simulated district of a simulated region, unless it is there already."""
-    if settings.region.simulated is not None:
-        ensure_district(settings.region.simulated, data_dir_of(settings) / "simulated")
+    if settings.region.simulated is None:
+        return
+    folder = district_folder(settings.region, data_dir_of(settings))
+    if not is_whole(settings.region.simulated, folder):
+        with progress.stage("Simulating the district", None, "files"):
+            ensure_district(settings.region.simulated, folder)
 
 
 def prepare_case(settings: RegionCommandSettings, progress: Progress) -> Case:
@@ -172,9 +176,7 @@ def _layer_case(settings: RegionCommandSettings, progress: Progress) -> LayerCas
     labeller, labelled = label_layers(settings, layers, records, progress)
     district_of = _districts(settings.validation.folds, layers)
     training = _training_set(settings, layers, features, records, labelled, district_of, progress)
-    return LayerCase(
-        settings, layers, records, features, labeller, labelled, training, district_of
-    )
+    return LayerCase(settings, layers, records, features, labeller, labelled, training, district_of)
 
 
 def _training_set(
@@ -197,14 +199,16 @@ def _training_set(
         )
     with progress.stage("Computing features", None, "blocks") as advance:
         layer_features = features.at_cells(
-            cells.row, cells.col, layers, settings.compute.block_cells, on_block=advance
+            cells.row,
+            cells.col,
+            layers,
+            settings.compute.block_cells,
+            on_block=lambda done, total: advance(),
         )
 
     def history(hazards: NDArray[np.int64], land: LocationTest | None) -> Matrix:
         known = records.without(hazards, land)
-        values = features.history_at(
-            cells.easting, cells.northing, layers.grid.cell_size_m, known
-        )
+        values = features.history_at(cells.easting, cells.northing, layers.grid.cell_size_m, known)
         return np.ascontiguousarray(values.T)
 
     return TrainingSet(

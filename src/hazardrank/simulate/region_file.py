@@ -19,10 +19,11 @@ region:
   title: Simulated district
   crs: {crs}
   cell_size_m: {cell_size_m}
-  # The survey grid: west, south, east, north in metres of the CRS above. A polygon file
-  # may stand beside it or in its place (mask: district.gpkg).
+  # The survey grid covers these polygons; cells whose centre lies outside them are left out.
+  # In their place, or beside them, a box: bbox: [west, south, east, north] in the CRS above,
+  # or in another, with bbox_crs: EPSG:4326.
   extent:
-    bbox: [{west}, {south}, {east}, {north}]
+    mask: {prefix}districts.gpkg
   # Every record should lie inside; `python -m check` says which do not.
   country: {prefix}country.gpkg
   # Only simulated regions have this entry: the files are made when they are missing.
@@ -137,15 +138,10 @@ def region_text(settings: DistrictSettings, prefix: str = "") -> str:
         a region file that lies beside them.
     """
     grid = Frame.of(settings).district
-    west, south, east, north = (int(edge) for edge in grid.bounds)
     base = "data_dir" if prefix else "the folder of this file"
     return _HEADER.format(base=base) + _TEMPLATE.format(
         crs=grid.crs,
         cell_size_m=grid.cell_size_m,
-        west=west,
-        south=south,
-        east=east,
-        north=north,
         prefix=prefix,
         size_km=settings.size_km,
         seed=settings.seed,

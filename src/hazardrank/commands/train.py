@@ -1,0 +1,277 @@
+"""``python -m train``: layers and records in, a contamination likelihood map out."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import yaml
+
+from hazardrank.commands.check import check, stop_on_errors
+from hazardrank.commands.hydra_app import run_app
+from hazardrank.commands.prepare import Case, data_dir_of, make_simulated_data, prepare_case
+from hazardrank.commands.provenance import Provenance, provenance_of
+from hazardrank.model.boosted import BoostedTrees
+from hazardrank.model.bundle import Bundle
+from hazardrank.reporting.progress import Progress
+from hazardrank.reporting.report import ReportContext, write_report
+from hazardrank.reporting.run_files import (
+    METRICS_JSON,
+    PREDICTIONS,
+    SETTINGS_YAML,
+    read_metrics,
+    write_whole,
+)
+from hazardrank.reporting.terminal import print_summary
+from hazardrank.scoring.maps import ScoreSummary
+from hazardrank.settings import TrainSettings
+from hazardrank.tracking.runs import Run, open_run
+from hazardrank.validation.cross_validation import (
+    RANDOM_FOLDS,
+    CrossValidation,
+    cross_validate,
+    training_side,
+)
+from hazardrank.validation.folds import FoldPlan, make_folds
+from hazardrank.validation.guard import guard
+
+BUNDLE_FOLDER = "bundle"
+RUN_JSON = "run.json"
+
+
+def main() -> None:
+    """Run ``python -m train``."""
+    run_app("train", TrainSettings, run)
+
+
+def run(settings: TrainSettings) -> None:
+    """Check, prepare, evaluate, learn, map, report.
+
+    Raises
+    ------
+    HazardRankError
+        Whatever makes it impossible; outputs already written are whole.
+    """
+    progress = Progress(settings.compute.progress)
+    make_simulated_data(settings, progress)
+    findings = stop_on_errors(check(settings, progress), strict=settings.strict_checks)
+    provenance = provenance_of(settings, data_dir_of(settings))
+    case = prepare_case(settings, progress)
+    study = _Study.of(settings, case, progress)
+    with open_run(
+        settings.tracking,
+        run_name=settings.tracking.run_name or f"{settings.region.name} {provenance.run_digest}",
+        params=_parameters(provenance.settings),
+        tags={"run_digest": provenance.run_digest, "region": settings.region.name},
+    ) as tracked:
+        result = study.evaluate()
+        bundle = study.learn(provenance, result)
+        written = _write(study, provenance, bundle, result, tracked, findings)
+        _track(tracked, settings, provenance, result, written)
+    _say(study, result, written, tracked)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A prepared case with its folds and its learner."""
+
+    settings: TrainSettings
+    case: Case
+    plan: FoldPlan
+    learner: BoostedTrees
+    guard_notes: list[str]
+    progress: Progress
+
+    @classmethod
+    def of(cls, settings: TrainSettings, case: Case, progress: Progress) -> _Study:
+        """Make folds and pass the leakage guard before anything is learned."""
+        training, region = case.training, settings.region
+        plan = make_folds(training, settings.validation.folds, settings.seed, case.district_of)
+        notes = guard(training, plan, settings.validation, region.layers, region.records_as_of)
+        learner = BoostedTrees(
+            settings.model, training.specs, settings.compute.n_threads, settings.seed
+        )
+        return cls(settings, case, plan, learner, notes, progress)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the result should know: skipped families, folds, guard findings."""
+        return [*self.case.skipped, *self.plan.skipped, *self.guard_notes]
+
+    def evaluate(self) -> CrossValidation:
+        """Measure skill on held-out land."""
+        n_folds = self.plan.n_folds + (RANDOM_FOLDS if self.settings.validation.random_split else 0)
+        with self.progress.stage("Measuring skill on held-out land", n_folds, "folds") as advance:
+            return cross_validate(
+                self.case.training,
+                self.plan,
+                self.learner,
+                self.settings.validation,
+                self.settings.seed,
+                on_fold=lambda _: advance(),
+            )
+
+    def learn(self, provenance: Provenance, result: CrossValidation) -> Bundle:
+        """Learn from all labelled cells, with rounds and calibration from all folds."""
+        side = training_side(
+            self.case.training, self.plan, self.settings.validation, self.settings.seed
+        )
+        with self.progress.stage("Learning from all labelled cells", None, "models"):
+            model = self.learner.fit(side)
+        origin = {
+            "protocol": result.protocol,
+            "negatives": result.negatives,
+            "run_digest": provenance.run_digest,
+            "data": provenance.data,
+            "code": provenance.code,
+            "versions": provenance.versions,
+        }
+        return Bundle.of(model, self.learner, origin)
+
+
+# ------------------------------------------------------------------ what is written
+
+
+def _write(
+    study: _Study,
+    provenance: Provenance,
+    bundle: Bundle,
+    result: CrossValidation,
+    tracked: Run,
+    findings: list[str],
+) -> dict[str, Path]:
+    """Write everything of the run into the output folder; return what lies where."""
+    settings, folder = study.settings, study.settings.output_dir.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = result.metrics(asdict(study.case.counts))
+    _write_yaml(folder / SETTINGS_YAML, provenance.settings)
+    _write_json(folder / METRICS_JSON, metrics)
+    _write_predictions(folder / PREDICTIONS, result.predictions, settings.region.crs)
+    bundle.save(folder / BUNDLE_FOLDER)
+    tags = {**provenance.tags(settings), "negatives": result.negatives}
+    summary = study.case.score(bundle, folder, tags, study.progress)
+    _write_json(folder / RUN_JSON, _run_facts(study, provenance, tracked, summary, findings))
+    context = ReportContext(
+        title=settings.region.shown_name,
+        simulated=settings.region.simulated is not None,
+        run_id=provenance.run_digest,
+        settings_digest=provenance.run_digest,
+        command=shlex.join(["python", "-m", "train", *sys.argv[1:]]),
+        as_of=settings.region.records_as_of,
+        importance=_by_gain(bundle),
+        skipped=study.notes,
+    )
+    with study.progress.stage("Drawing maps and figures", None, "files"):
+        report = write_report(folder, context)
+    return {
+        "likelihood": folder / "contamination_likelihood.tif",
+        "survey status": folder / "survey_status.tif",
+        "summary": report[0],
+        "bundle": folder / BUNDLE_FOLDER,
+        "metrics": folder / METRICS_JSON,
+        "predictions": folder / PREDICTIONS,
+    }
+
+
+def _run_facts(
+    study: _Study,
+    provenance: Provenance,
+    tracked: Run,
+    summary: ScoreSummary,
+    findings: list[str],
+) -> dict[str, Any]:
+    return {
+        "mlflow_run_id": tracked.run_id,
+        **{key: value for key, value in provenance.as_dict().items() if key != "settings"},
+        "map": summary.as_dict(),
+        "notes": study.notes,
+        "check_findings": findings,
+    }
+
+
+def _by_gain(bundle: Bundle) -> list[tuple[str, float]]:
+    return sorted(bundle.importance().items(), key=lambda item: (-item[1], item[0]))
+
+
+def _write_predictions(path: Path, predictions: pd.DataFrame, crs: str) -> None:
+    """Write held-out predictions as GeoParquet: points at the cell centres."""
+    points = gpd.points_from_xy(predictions["easting"], predictions["northing"])
+    buffer = io.BytesIO()
+    gpd.GeoDataFrame(predictions, geometry=points, crs=crs).to_parquet(buffer, index=False)
+    write_whole(path, buffer.getvalue())
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    write_whole(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def _write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+    write_whole(path, text.encode())
+
+
+# ------------------------------------------------------------------ what is tracked
+
+
+def _track(
+    tracked: Run,
+    settings: TrainSettings,
+    provenance: Provenance,
+    result: CrossValidation,
+    written: Mapping[str, Path],
+) -> None:
+    tracked.log_metrics(_numbers(result.pooled.as_dict()))
+    for name, figures in result.baselines.items():
+        tracked.log_metrics(_numbers(figures, f"baseline_{name}_"))
+    if result.random_split is not None:
+        tracked.log_metrics(_numbers(result.random_split, "random_split_"))
+    for number, fold in enumerate(result.folds):
+        tracked.log_fold(number, fold.name, _numbers(fold.as_dict()))
+    tracked.log_datasets(settings.region.name, provenance.data)
+    tracked.log_folder(written["summary"].parent)
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    return {
+        prefix + name: float(value)
+        for name, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the settings as flat ``group.key`` parameters, catalogue and records left out."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if prefix + key in ("region.layers", "region.records"):
+            continue
+        if isinstance(value, Mapping):
+            flat |= _parameters(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = str(value)
+    return flat
+
+
+def _say(study: _Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
+    folder = study.settings.output_dir.absolute()
+    notes = [f"Note: {note}" for note in study.notes[:3]]
+    if len(study.notes) > 3:
+        notes.append(f"… and {len(study.notes) - 3} more notes in {written['summary'].name}")
+    if tracked.uri:
+        notes.append(f"MLflow: mlflow ui --backend-store-uri {tracked.uri}")
+    print_summary(
+        read_metrics(written["metrics"]),
+        folder,
+        list(written.items()),
+        title=study.settings.region.shown_name,
+        simulated=study.settings.region.simulated is not None,
+        notes=notes,
+    )
