@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
@@ -40,7 +42,7 @@ MOST_SAMPLES = 16
 #: Samples counted at a time for class shares.
 SAMPLES_AT_ONCE = 2**20
 #: GDAL's block cache; its default, 5 % of the machine's memory, would grow with the region.
-GDAL_CACHE_BYTES = 64 * 2**20
+GDAL_CACHE_BYTES = 32 * 2**20
 
 _METHODS = {"nearest": "NearestNeighbour", "bilinear": "Bilinear", "average": "Average"}
 
@@ -97,7 +99,9 @@ class RasterFacts:
         """
         shown = f"region.layers.{key} ({path})"
         try:
-            with rasterio.open(path) as source:
+            with warnings.catch_warnings(), ExitStack() as stack:
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below
+                source = stack.enter_context(rasterio.open(path))
                 if layer.band > source.count:
                     raise LayerError(
                         f"has no band {layer.band}; it has {source.count}",
@@ -127,13 +131,13 @@ class RasterFacts:
     def pixel_m(self, grid: SurveyGrid) -> float:
         """Return the side of a pixel in metres, measured in the middle of the region."""
         back = reproject_bounds(grid.bounds, grid.crs, self.crs)
-        middle = self.transform * (self.width / 2, self.height / 2)
+        middle = _at(self.transform, self.width / 2, self.height / 2)
         if back is not None:
             middle = (back[0] + back[2]) / 2, (back[1] + back[3]) / 2
-        col, row = ~self.transform * middle
+        col, row = _at(~self.transform, *middle)
         col, row = min(max(col, 0.0), self.width), min(max(row, 0.0), self.height)
-        corners = [self.transform * at for at in ((col, row), (col + 1, row), (col, row + 1))]
-        points = np.array(corners)
+        corners = (col, row), (col + 1, row), (col, row + 1)
+        points = np.array([_at(self.transform, *corner) for corner in corners])
         change = transformer(self.crs, grid.crs)
         if change is not None:
             points = np.column_stack(change.transform(points[:, 0], points[:, 1]))
@@ -147,7 +151,19 @@ class RasterFacts:
         return side
 
 
+def _at(transform: Affine, first: float, second: float) -> tuple[float, float]:
+    """Apply a transform; affine 2 knows no ``@`` and affine 3 warns of ``*``."""
+    a, b, c, d, e, f = transform[:6]
+    return a * first + b * second + c, d * first + e * second + f
+
+
 def _crs_of(source: Any, layer: LayerSettings, shown: str) -> str:
+    if source.transform.is_identity:
+        raise LayerError(
+            "has no georeference",
+            where=shown,
+            remedy="Georeference it (QGIS: Georeferencer), or put its world file beside it.",
+        )
     if source.crs is None and layer.crs is None:
         raise LayerError(
             "does not say its CRS",
