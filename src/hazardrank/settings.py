@@ -219,7 +219,8 @@ class RegionSettings(Settings):
     layers: Mapping[Key, LayerSettings] = Field(default_factory=dict)
     records: RecordsSettings = RecordsSettings()
     records_as_of: date | None = None
-    """The date to which the records are complete; outcomes without a date carry it."""
+    """The date to which the records are complete. Outcomes without a date stay undated; the
+    leakage guard takes this as the latest day they can be from."""
     table: TableSettings | None = None
     simulated: DistrictSettings | None = None
     """Set: the region is a simulated district, made on first use under `data_dir`."""
@@ -266,7 +267,8 @@ class LabelRule(Settings):
     where: Mapping[str, list[str | bool]] = Field(default_factory=dict)
     """Only records whose columns hold one of these values, e.g. `kind: [CHA]`."""
     found: bool | None = None
-    """Clearance only: with (`true`) or without (`false`) ordnance found."""
+    """Clearance only: with (`true`) or without (`false`) ordnance found. A record that
+    does not say is neither; it matches when this is left out."""
     outcome: Literal["contaminated", "released"]
     """What a covered cell is then known to be."""
     weight: PositiveShare = 1.0
@@ -277,6 +279,14 @@ class LabelRule(Settings):
     """Or: this many covered m² are enough, for records smaller than a cell."""
     buffer_m: Metres = 0.0
     """Radius drawn around points (accidents) before covering."""
+
+    @model_validator(mode="after")
+    def _keys_of_the_record(self) -> LabelRule:
+        if self.found is not None and self.record != "clearance":
+            raise ValueError(f"found is for clearance records, not for {self.record}")
+        if self.buffer_m and self.record != "accidents":
+            raise ValueError(f"buffer_m is for accidents, not for {self.record}")
+        return self
 
 
 class BackgroundSettings(Settings):

@@ -303,7 +303,8 @@ def _thinned(cells: LabelledCells, max_cells: int | None, seed: int) -> Labelled
     outcomes, n_each = np.unique(cells.outcome, return_counts=True)
     share = n_each * (max_cells / len(cells))
     n_kept = np.maximum(np.floor(share).astype(int), 1)
-    spare = max(max_cells - int(n_kept.sum()), 0)
+    n_kept[n_kept.argmax()] -= max(int(n_kept.sum()) - max_cells, 0)
+    spare = max_cells - int(n_kept.sum())
     n_kept[np.argsort(np.floor(share) - share, kind="stable")[:spare]] += 1
     keep = np.zeros(len(cells), bool)
     for outcome, n in zip(outcomes, n_kept, strict=True):
