@@ -284,7 +284,7 @@ def importance_figure(importance: Sequence[tuple[str, float]], png: Path, text: 
     names = [name for name, _ in ranked]
     shares = [gain / total for _, gain in ranked]
     with house_style():
-        figure = new_figure(8.4, 2.0 + 0.27 * len(ranked))
+        figure = new_figure(10.4, 2.0 + 0.27 * len(ranked))
         axes = figure.subplots()
         longest = max((len(name) for name in names), default=10)
         _frame(
@@ -293,7 +293,7 @@ def importance_figure(importance: Sequence[tuple[str, float]], png: Path, text: 
             text,
             "Gain says what the model used, not what causes contamination; it favours features "
             "with many distinct values.",
-            left=min(0.55, 0.06 + 0.0098 * longest),
+            left=min(0.5, 0.05 + 0.0079 * longest),
         )
         axes.barh(range(len(names)), shares, color=palette.MODEL_LINE, height=0.7)
         axes.set_yticks(range(len(names)), names)

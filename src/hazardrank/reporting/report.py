@@ -17,6 +17,7 @@ LIKELIHOOD_PNG = "contamination_likelihood.png"
 STATUS_PNG = "survey_status.png"
 SUMMARY_HTML = "summary.html"
 FIGURES = "figures"
+BACKGROUND_NOTE = "Read the order of the classes, not their values."
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _draw_maps(
     notes = [
         "Likelihood is estimated from what records say elsewhere. It releases no land, cancels "
         "no hazard area and creates none.",
-        *([metrics.comparison_note] if metrics.comparison_note else []),
+        *([f"{metrics.comparison_note} {BACKGROUND_NOTE}"] if metrics.comparison_note else []),
     ]
     text = MapText(context.title, provenance, notes, context.simulated)
     status_text = MapText(context.title, provenance, (), context.simulated)

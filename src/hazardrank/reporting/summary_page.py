@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hazardrank.reporting import palette, words
-from hazardrank.reporting.maps import NO_SAFE_COLOUR, SIMULATED_BANNER
+from hazardrank.reporting.maps import SIMULATED_BANNER
 from hazardrank.reporting.run_files import RunMetrics, fold_sentences, write_whole
 
 #: What each picture shows, by the stem of its file.
@@ -81,7 +81,6 @@ def write_summary_page(html: Path, content: PageContent) -> Path:
         metrics=metrics,
         colours=palette,
         simulated_banner=SIMULATED_BANNER,
-        no_safe_colour=NO_SAFE_COLOUR,
         protocol=words.PROTOCOLS.get(metrics.protocol, metrics.protocol),
         fold_sentences=fold_sentences(content.settings),
         gap=words.gap_sentence(metrics.random_gap("roc_auc")),
