@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -52,10 +51,21 @@ class Counts:
 class Case(Protocol):
     """A region ready to learn from and to map."""
 
-    training: TrainingSet
-    counts: Counts
-    skipped: list[str]
-    district_of: DistrictOf | None
+    @property
+    def training(self) -> TrainingSet:
+        """Labelled cells with their features."""
+
+    @property
+    def counts(self) -> Counts:
+        """Cells of the area by what they are known to be."""
+
+    @property
+    def skipped(self) -> list[str]:
+        """Feature families left out, with the reason."""
+
+    @property
+    def district_of(self) -> DistrictOf | None:
+        """District of any point, where the folds name a layer of districts."""
 
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
@@ -189,21 +199,14 @@ def _training_set(
     progress: Progress,
 ) -> TrainingSet:
     cells = labelled.cells
-    if not cells.contaminated.any() or cells.contaminated.all():
-        raise LabelError(
-            f"{int(cells.contaminated.sum())} of {len(cells)} labelled cells are contaminated: "
-            "there is nothing to tell apart",
-            where="labels",
-            remedy="Run `python -m check` to see which records were read; if the region has no "
-            "released land, use labels=background.",
-        )
+    labelled.require_learnable()
     with progress.stage("Computing features", None, "blocks") as advance:
         layer_features = features.at_cells(
             cells.row,
             cells.col,
             layers,
             settings.compute.block_cells,
-            on_block=lambda done, total: advance(),
+            on_block=advance,
         )
 
     def history(hazards: NDArray[np.int64], land: LocationTest | None) -> Matrix:
@@ -286,7 +289,7 @@ class TableCase:
             int((outcome == -1).sum()),
         )
 
-    @cached_property
+    @property
     def skipped(self) -> list[str]:
         """Nothing is skipped: the table's columns are the features."""
         return []

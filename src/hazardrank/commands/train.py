@@ -75,7 +75,7 @@ def run(settings: TrainSettings) -> None:
         result = study.evaluate()
         bundle = study.learn(provenance, result)
         written = _write(study, provenance, bundle, result, tracked, findings)
-        _track(tracked, settings, provenance, result, written)
+        _track(tracked, provenance, result, written)
     _say(study, result, written, tracked)
 
 
@@ -191,10 +191,15 @@ def _run_facts(
     return {
         "mlflow_run_id": tracked.run_id,
         **{key: value for key, value in provenance.as_dict().items() if key != "settings"},
-        "map": summary.as_dict(),
+        "map": _map_facts(summary),
         "notes": study.notes,
         "check_findings": findings,
     }
+
+
+def _map_facts(summary: ScoreSummary) -> dict[str, Any]:
+    facts = asdict(summary)
+    return {name: value for name, value in facts.items() if not isinstance(value, Path)}
 
 
 def _by_gain(bundle: Bundle) -> list[tuple[str, float]]:
@@ -223,7 +228,6 @@ def _write_yaml(path: Path, values: Mapping[str, Any]) -> None:
 
 def _track(
     tracked: Run,
-    settings: TrainSettings,
     provenance: Provenance,
     result: CrossValidation,
     written: Mapping[str, Path],
@@ -233,9 +237,9 @@ def _track(
         tracked.log_metrics(_numbers(figures, f"baseline_{name}_"))
     if result.random_split is not None:
         tracked.log_metrics(_numbers(result.random_split, "random_split_"))
-    for number, fold in enumerate(result.folds):
-        tracked.log_fold(number, fold.name, _numbers(fold.as_dict()))
-    tracked.log_datasets(settings.region.name, provenance.data)
+    for fold in result.folds:
+        tracked.log_fold(fold.name, _numbers(fold.as_dict()))
+    tracked.log_datasets(provenance.data)
     tracked.log_folder(written["summary"].parent)
 
 
@@ -247,17 +251,12 @@ def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     }
 
 
-def _parameters(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return the settings as flat ``group.key`` parameters, catalogue and records left out."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        if prefix + key in ("region.layers", "region.records"):
-            continue
-        if isinstance(value, Mapping):
-            flat |= _parameters(value, f"{prefix}{key}.")
-        elif value is not None:
-            flat[prefix + key] = str(value)
-    return flat
+def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings worth comparing runs by; the catalogue is in ``settings.yaml``."""
+    region = {
+        key: value for key, value in values["region"].items() if key not in ("layers", "records")
+    }
+    return {**values, "region": region}
 
 
 def _say(study: _Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
