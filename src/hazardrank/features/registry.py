@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hazardrank.features.base import FeatureFamily, HistoryFamily
+from hazardrank.features.crossings import CrossingsFamily
+from hazardrank.features.density import DensityFamily
+from hazardrank.features.front_lines import FrontLinesFamily
+from hazardrank.features.proximity import ProximityFamily
 from hazardrank.features.rasters import LandCoverFamily, RasterFamily
+from hazardrank.features.settlements import SettlementsFamily
 from hazardrank.features.terrain import TerrainFamily
 from hazardrank.features.visibility import VisibilityFamily
 
@@ -14,6 +19,11 @@ _LAYER_FAMILIES: tuple[type[FeatureFamily[Any]], ...] = (
     RasterFamily,
     LandCoverFamily,
     VisibilityFamily,
+    ProximityFamily,
+    FrontLinesFamily,
+    DensityFamily,
+    CrossingsFamily,
+    SettlementsFamily,
 )
 
 _HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (
