@@ -168,7 +168,7 @@ class CheckReport:
 
     def with_findings(self, findings: Iterable[Finding]) -> CheckReport:
         """Return this report with more findings, the worst first."""
-        together = (*self.findings, *findings)
+        together = _one_a_file((*self.findings, *findings))
         return replace(self, findings=tuple(sorted(together, key=_worst_first)))
 
 
@@ -197,6 +197,19 @@ def crs_text(crs: str) -> str:
     known = CRS.from_user_input(crs)
     authority = known.to_authority(min_confidence=25)
     return ":".join(authority) if authority else known.name
+
+
+def _one_a_file(findings: Iterable[Finding]) -> list[Finding]:
+    """Join the findings that say the same of several settings, as of one missing file."""
+    joined: dict[tuple[Severity, str], Finding] = {}
+    for finding in findings:
+        same = joined.get((finding.severity, finding.problem))
+        if same is not None:
+            places = dict.fromkeys([*same.where.split(", "), *finding.where.split(", ")])
+            remedy = max(same.remedy, finding.remedy, key=len)
+            finding = replace(finding, where=", ".join(places), remedy=remedy)
+        joined[finding.severity, finding.problem] = finding
+    return list(joined.values())
 
 
 def _worst_first(finding: Finding) -> int:

@@ -93,7 +93,7 @@ def check_region(
             *extent_findings,
             *findings,
             *together_findings(checked),
-            *_time_findings(region, checked, accept_younger_layers),
+            *_time_findings(region.layers, rows, checked, accept_younger_layers),
             *_role_findings(region.layers, features),
         ]
     )
@@ -200,10 +200,18 @@ def _coverage_findings(row: CheckRow, where: str) -> list[Finding]:
 
 
 def _time_findings(
-    region: RegionSettings, checked: Sequence[CheckedRecords], accepted: Sequence[str]
+    layers: Mapping[str, LayerSettings],
+    rows: Sequence[CheckRow],
+    checked: Sequence[CheckedRecords],
+    accepted: Sequence[str],
 ) -> Iterator[Finding]:
     """Compare the dates of hazard layers with those of the records they are to explain."""
-    hazard = {key: layer for key, layer in region.layers.items() if layer.role != Role.CONSEQUENCE}
+    found = {row.key for row in rows if row.found}
+    hazard = {
+        key: layer
+        for key, layer in layers.items()
+        if layer.role != Role.CONSEQUENCE and key in found
+    }
     undated = [key for key, layer in hazard.items() if layer.as_of is None]
     if undated:
         yield Finding(
