@@ -284,6 +284,11 @@ def test_the_layer_must_be_in_metres():
         TerrainFamily("relief", TerrainSettings(), {"elevation": elevation_layer(unit="ft")})
 
 
+def test_radii_shorter_than_a_cell_are_refused_by_name(grid):
+    with pytest.raises(FeatureError, match=r"features\.terrain: a radius of 90 m is shorter than"):
+        terrain(radii_m=[90]).compute(grid, land(grid))
+
+
 def test_a_consequence_layer_is_leakage():
     layers = {"elevation": elevation_layer(role="consequence")}
     with pytest.raises(LeakageError, match="layer 'elevation' has the role 'consequence'"):

@@ -47,8 +47,15 @@ class Disc:
     half_widths: tuple[int, ...]
 
     @classmethod
-    def of(cls, radius_m: int, cell_size_m: int) -> Disc:
+    def of(cls, radius_m: int, cell_size_m: int, where: str | None = None) -> Disc:
         """Return the disc of a radius in whole metres on cells of `cell_size_m`.
+
+        Parameters
+        ----------
+        radius_m, cell_size_m : int
+            Radius, and side of a cell, in metres.
+        where : str, optional
+            Settings path of the radius, for the message.
 
         Raises
         ------
@@ -58,6 +65,7 @@ class Disc:
         if radius_m < cell_size_m:
             raise FeatureError(
                 f"a radius of {radius_m} m is shorter than the {cell_size_m} m cells",
+                where=where,
                 remedy="Give radii of at least one cell in the feature's radii_m.",
             )
         reach = radius_m // cell_size_m
@@ -78,9 +86,11 @@ class Disc:
         return sum(2 * half + 1 for half in self.half_widths)
 
 
-def discs_of(radii_m: Sequence[int], cell_size_m: int) -> tuple[Disc, ...]:
+def discs_of(
+    radii_m: Sequence[int], cell_size_m: int, where: str | None = None
+) -> tuple[Disc, ...]:
     """Return the disc of each radius, see :meth:`Disc.of`."""
-    return tuple(Disc.of(radius_m, cell_size_m) for radius_m in radii_m)
+    return tuple(Disc.of(radius_m, cell_size_m, where) for radius_m in radii_m)
 
 
 def inner(values: FloatRaster, halo: int) -> FloatRaster:
@@ -247,9 +257,29 @@ def _prefix_sums(
 
 
 @njit(cache=True, nogil=True)
-def _add_chord(total: NDArray[np.int64], right: NDArray[np.int64], left: NDArray[np.int64]) -> None:
-    for col in range(len(total)):
-        total[col] += right[col] - left[col]
+def _add_chord(
+    totals: NDArray[np.int64], right: NDArray[np.int64], left: NDArray[np.int64]
+) -> None:
+    for col in range(len(totals)):
+        totals[col] += right[col] - left[col]
+
+
+@njit(cache=True, nogil=True)
+def _disc_totals(
+    prefix: IntRaster,
+    centre_row: int,
+    half_widths: NDArray[np.int64],
+    halo: int,
+    totals: NDArray[np.int64],
+) -> None:
+    """Fill `totals` with the sums over the discs around one row, chord by chord."""
+    n_cols = len(totals)
+    first_row = centre_row - len(half_widths) // 2
+    totals[:] = 0
+    for step in range(len(half_widths)):
+        left, right = halo - half_widths[step], halo + half_widths[step] + 1
+        chords = prefix[first_row + step]
+        _add_chord(totals, chords[right : right + n_cols], chords[left : left + n_cols])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -270,53 +300,31 @@ def _disc_statistics(
     Squares are taken about the centre: Σ(v-c)² = Σv² - 2cΣv + nc². In int64 the parts
     may wrap around, the result (checked to be below 2⁶³) does not.
     """
-    spread = out.shape[0] == 3
-    n_rows, n_cols = out.shape[1], out.shape[2]
-    radius = len(half_widths) // 2
+    n_cols = out.shape[2]
     total = np.empty(n_cols, np.int64)
     square = np.empty(n_cols, np.int64)
-    count = np.empty(n_cols, np.int64)
-    n_disc = np.int64(0)
-    for step in range(len(half_widths)):
-        n_disc += 2 * half_widths[step] + 1
-    for row in range(n_rows):
-        total[:] = 0
-        square[:] = 0
-        count[:] = n_disc if complete else 0
-        for step in range(len(half_widths)):
-            source = row + halo - radius + step
-            left = halo - half_widths[step]
-            right = halo + half_widths[step] + 1
-            _add_chord(
-                total, sums[source, right : right + n_cols], sums[source, left : left + n_cols]
-            )
-            if spread:
-                _add_chord(
-                    square,
-                    squares[source, right : right + n_cols],
-                    squares[source, left : left + n_cols],
-                )
-            if not complete:
-                _add_chord(
-                    count,
-                    counts[source, right : right + n_cols],
-                    counts[source, left : left + n_cols],
-                )
+    count = np.full(n_cols, 2 * half_widths.sum() + len(half_widths), np.int64)
+    for row in range(out.shape[1]):
+        centres = quantised[row + halo, halo : halo + n_cols]
+        known = present[row + halo, halo : halo + n_cols]
+        _disc_totals(sums, row + halo, half_widths, halo, total)
+        if not complete:
+            _disc_totals(counts, row + halo, half_widths, halo, count)
         for col in range(n_cols):
-            if not present[row + halo, col + halo]:
-                out[:, row, col] = np.nan
-                continue
-            centre = quantised[row + halo, col + halo]
-            n = count[col]
-            about_centre = total[col] - n * centre
-            mean = about_centre / n
-            out[0, row, col] = mean * quantum
-            if not spread:
-                continue
+            about_centre = total[col] - count[col] * centres[col]
+            mean = about_centre / count[col]
+            out[0, row, col] = mean * quantum if known[col] else np.nan
+        if out.shape[0] == 1:
+            continue
+        _disc_totals(squares, row + halo, half_widths, halo, square)
+        for col in range(n_cols):
+            n, centre = count[col], centres[col]
             squared = square[col] - 2 * centre * total[col] + n * centre * centre
+            mean = (total[col] - n * centre) / n
             variance = max(squared / n - mean * mean, 0.0)
-            out[1, row, col] = math.sqrt(variance) * quantum
-            out[2, row, col] = math.sqrt(squared / max(n - 1, 1)) * quantum
+            others = max(n - 1, 1)
+            out[1, row, col] = math.sqrt(variance) * quantum if known[col] else np.nan
+            out[2, row, col] = math.sqrt(squared / others) * quantum if known[col] else np.nan
 
 
 @njit(cache=True, nogil=True)

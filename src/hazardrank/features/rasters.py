@@ -108,7 +108,7 @@ class RasterFamily(FeatureFamily[RasterSettings]):
 
     def compute(self, grid: SurveyGrid, layers: LayerReader) -> FloatBlock:
         """Compute the raster's features of a block, shape (n_features, rows, cols)."""
-        discs = discs_of(self._radii_m, grid.cell_size_m)
+        discs = discs_of(self._radii_m, grid.cell_size_m, f"features.{self.key}")
         halo = widest(discs)
         values = layers.continuous(self.settings.layer, grid.expanded(halo))
         wanted = self.settings.statistics
@@ -193,7 +193,7 @@ class LandCoverFamily(FeatureFamily[LandCoverSettings]):
 
     def compute(self, grid: SurveyGrid, layers: LayerReader) -> FloatBlock:
         """Compute the class shares of a block, shape (n_features, rows, cols)."""
-        discs = discs_of(self._radii_m, grid.cell_size_m)
+        discs = discs_of(self._radii_m, grid.cell_size_m, f"features.{self.key}")
         halo = widest(discs)
         shares = layers.fractions(self.settings.layer, grid.expanded(halo))[self._places]
         by_class = [

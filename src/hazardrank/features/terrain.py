@@ -191,7 +191,7 @@ class TerrainFamily(FeatureFamily[TerrainSettings]):
 
     def compute(self, grid: SurveyGrid, layers: LayerReader) -> FloatBlock:
         """Compute the terrain features of a block, shape (n_features, rows, cols)."""
-        discs = discs_of(self._radii_m, grid.cell_size_m)
+        discs = discs_of(self._radii_m, grid.cell_size_m, f"features.{self.key}")
         halo = widest(discs) + 1
         elevation = layers.continuous(self.settings.layer, grid.expanded(halo))
         surface = surface_form(elevation, float(grid.cell_size_m))
