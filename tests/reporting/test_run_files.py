@@ -63,7 +63,7 @@ def test_predictions_leave_out_cells_that_no_fold_held_out(folder):
     table = pd.read_parquet(path)
     table["baseline_road"] = np.arange(len(table))
     table.loc[:4, "fold"] = -1
-    table.loc[5, "score"] = np.nan
+    table.loc[5, "likelihood"] = np.nan
     table.to_parquet(path)
     predictions = read_predictions(path)
     assert len(predictions) == 294
@@ -73,8 +73,8 @@ def test_predictions_leave_out_cells_that_no_fold_held_out(folder):
 
 def test_predictions_without_their_columns_raise(folder):
     path = folder / "out_of_fold_predictions.parquet"
-    pd.read_parquet(path).drop(columns=["score", "fold"]).to_parquet(path)
-    with pytest.raises(OutputError, match=r"lack the columns \['fold', 'score'\]"):
+    pd.read_parquet(path).drop(columns=["likelihood", "fold"]).to_parquet(path)
+    with pytest.raises(OutputError, match=r"lack the columns \['fold', 'likelihood'\]"):
         read_predictions(path)
 
 

@@ -1,6 +1,7 @@
 """Figures of skill, each beside what it must be compared with.
 
-Every figure names the area, says when the land is simulated, and says when contaminated
+Cells are ranked by calibrated likelihood, as in ``metrics.json``: scores of different folds'
+models have no common scale. Every figure names the area, says when the land is simulated, and says when contaminated
 cells were compared with unlabelled background instead of released land.
 """
 
@@ -224,15 +225,16 @@ def capture_figure(predictions: Predictions, png: Path, text: FigureText) -> Pat
         for fold in np.unique(predictions.fold):
             chosen = predictions.fold == fold
             if predictions.contaminated[chosen].any():
-                points = capture_points(predictions.score[chosen], predictions.contaminated[chosen])
+                points = capture_points(
+                    predictions.likelihood[chosen], predictions.contaminated[chosen]
+                )
                 axes.plot(*points, color=palette.FOLD_LINE, linewidth=0.9)
-        for colour, (name, score) in zip(
-            palette.BASELINE_LINES, predictions.baselines.items(), strict=False
-        ):
+        ranking = {name: s for name, s in predictions.baselines.items() if name != "prevalence"}
+        for colour, (name, score) in zip(palette.BASELINE_LINES, ranking.items(), strict=False):
             known = np.isfinite(score)
             points = capture_points(score[known], predictions.contaminated[known])
             axes.plot(*points, color=colour, linewidth=1.5, label=baseline_name(name))
-        points = capture_points(predictions.score, predictions.contaminated)
+        points = capture_points(predictions.likelihood, predictions.contaminated)
         axes.plot(*points, color=palette.MODEL_LINE, linewidth=2.4, label="model, held out")
         axes.plot(
             [0, 1], [0, 1], color=palette.FAINT_INK, linewidth=1, linestyle=(0, (4, 3)),
@@ -313,12 +315,13 @@ def _curves(
     width: float,
 ) -> None:
     """Draw both curves of the chosen cells, if they hold both outcomes."""
-    contaminated, score = predictions.contaminated[chosen], predictions.score[chosen]
+    contaminated = predictions.contaminated[chosen]
+    likelihood = predictions.likelihood[chosen]
     if contaminated.all() or not contaminated.any():
         return
-    false_share, found, _ = roc_curve(contaminated, score)
+    false_share, found, _ = roc_curve(contaminated, likelihood)
     roc.plot(false_share, found, color=colour, linewidth=width)
-    precision, recall, _ = precision_recall_curve(contaminated, score)
+    precision, recall, _ = precision_recall_curve(contaminated, likelihood)
     pr.plot(recall, precision, color=colour, linewidth=width, drawstyle="steps-post")
 
 

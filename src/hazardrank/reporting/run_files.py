@@ -88,8 +88,8 @@ class Predictions:
     ----------
     contaminated : ndarray of bool
         Known to be contaminated; False is released land or unlabelled background.
-    score, likelihood, weight : ndarray of float64
-        Uncalibrated score, calibrated likelihood in 0–1, evidence weight.
+    likelihood : ndarray of float64
+        Calibrated likelihood in 0–1; also what ranks the cells.
     fold : ndarray of int64
         The fold each cell was held out in.
     baselines : mapping of str to ndarray
@@ -97,9 +97,7 @@ class Predictions:
     """
 
     contaminated: NDArray[np.bool_]
-    score: NDArray[np.float64]
     likelihood: NDArray[np.float64]
-    weight: NDArray[np.float64]
     fold: NDArray[np.int64]
     baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
@@ -138,7 +136,7 @@ def read_metrics(path: Path) -> RunMetrics:
 def read_predictions(path: Path) -> Predictions:
     """Read the out-of-fold predictions.
 
-    Cells that no fold held out (fold below 0) or that have no score are left out.
+    Cells that no fold held out (fold below 0) or that have no likelihood are left out.
 
     Raises
     ------
@@ -148,15 +146,13 @@ def read_predictions(path: Path) -> Predictions:
     if not path.is_file():
         raise OutputError("there is no such file", where=path, remedy="Train again.")
     table = pd.read_parquet(path)
-    missing = {"fold", "outcome", "weight", "score", "likelihood"} - set(table.columns)
+    missing = {"fold", "outcome", "likelihood"} - set(table.columns)
     if missing:
         raise OutputError(f"the predictions lack the columns {sorted(missing)}", where=path)
-    table = table[(table["fold"] >= 0) & table["score"].notna()]
+    table = table[(table["fold"] >= 0) & table["likelihood"].notna()]
     return Predictions(
         contaminated=table["outcome"].to_numpy() == 1,
-        score=table["score"].to_numpy(np.float64),
         likelihood=table["likelihood"].to_numpy(np.float64),
-        weight=table["weight"].to_numpy(np.float64),
         fold=table["fold"].to_numpy(np.int64),
         baselines={
             str(column).removeprefix("baseline_"): table[column].to_numpy(np.float64)
