@@ -20,6 +20,9 @@ Geometries = NDArray[np.object_]
 #: lies less than 1 m from the straight line in a UTM zone (below 65° of latitude).
 LONGEST_EDGE_DEG = 0.05
 LONGEST_EDGE_M = 5000.0
+#: How far a geometry may reach beyond the bounds asked for before it is cut.
+FAR_DEG = 10.0
+FAR_M = 1e6
 
 _KIND_TYPES = {"points": (0, 4), "lines": (1, 2, 5), "polygons": (3, 6)}
 _KIND_OF_TYPE = {kind_id: kind for kind, ids in _KIND_TYPES.items() for kind_id in ids}
@@ -78,6 +81,24 @@ def reproject(geometries: Geometries, from_crs: str, to_crs: str) -> Geometries:
 
     moved: Geometries = shapely.transform(geometries, move)
     return moved
+
+
+def cut_far(geometries: Geometries, near: Bounds, from_crs: str, to_crs: str) -> Geometries:
+    """Cut what reaches 10° or 1,000 km beyond `near` (in `from_crs`), if it is to be reprojected.
+
+    A projected CRS goes wrong far from its zone, and not always by saying so.
+    """
+    if transformer(from_crs, to_crs) is None or not len(geometries):
+        return geometries
+    far = FAR_DEG if CRS.from_user_input(from_crs).is_geographic else FAR_M
+    west, south, east, north = near[0] - far, near[1] - far, near[2] + far, near[3] + far
+    boxes = shapely.bounds(geometries)
+    beyond = (boxes[:, :2] < (west, south)).any(axis=1) | (boxes[:, 2:] > (east, north)).any(axis=1)
+    if beyond.any():
+        geometries = geometries.copy()
+        whole = shapely.make_valid(geometries[beyond])
+        geometries[beyond] = shapely.intersection(whole, shapely.box(west, south, east, north))
+    return geometries
 
 
 def _longest_edges(geometries: Geometries) -> NDArray[np.float64]:

@@ -119,11 +119,16 @@ def _write(path: Path, crs: str, chunks: Iterator[gpd.GeoDataFrame]) -> None:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.{uuid.uuid4().hex[:8]}.fgb")
     first = next(chunks)
     schema = _schema(first)
+    failures: list[Exception] = []
 
     def batches() -> Iterator[pa.RecordBatch]:
-        yield _batch(first, schema)
-        for chunk in chunks:
-            yield _batch(chunk, schema)
+        try:
+            yield _batch(first, schema)
+            for chunk in chunks:
+                yield _batch(chunk, schema)
+        except Exception as error:  # the writer would put a vaguer one in its place
+            failures.append(error)
+            raise
 
     try:
         pyogrio.write_arrow(
@@ -136,6 +141,8 @@ def _write(path: Path, crs: str, chunks: Iterator[gpd.GeoDataFrame]) -> None:
             SPATIAL_INDEX="YES",
         )
         partial.replace(path)
+    except Exception as error:
+        raise (failures[0] if failures else error) from None
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()

@@ -30,6 +30,7 @@ from hazardrank.sources.dates import parse_dates
 from hazardrank.sources.geometries import (
     Geometries,
     are_finite,
+    cut_far,
     kinds_found,
     of_kind,
     repaired,
@@ -166,13 +167,11 @@ class ReadPlan:
         return gpd.GeoDataFrame(data, geometry=kinds[keep], crs=self.crs), geometries[other]
 
     def _moved(self, geometries: Geometries, near: Bounds | None) -> Geometries:
-        """Reproject; what reaches beyond the CRS is cut to the bounds and their margin."""
+        """Reproject; what reaches some 1,000 km beyond the bounds is cut there."""
+        if near is not None:
+            geometries = cut_far(geometries, near, self.file.crs, self.crs)
         moved = reproject(geometries, self.file.crs, self.crs)
         lost = ~are_finite(moved)
-        if lost.any() and near is not None:
-            cut = shapely.intersection(shapely.make_valid(geometries[lost]), shapely.box(*near))
-            moved[lost] = reproject(cut, self.file.crs, self.crs)
-            lost = ~are_finite(moved)
         if lost.any():
             raise LayerError(
                 f"{int(lost.sum())} features lie where {self.crs} is not defined (the first: "
