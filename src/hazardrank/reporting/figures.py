@@ -1,8 +1,9 @@
 """Figures of skill, each beside what it must be compared with.
 
 Cells are ranked by calibrated likelihood, as in ``metrics.json``: scores of different folds'
-models have no common scale. Every figure names the area, says when the land is simulated, and says when contaminated
-cells were compared with unlabelled background instead of released land.
+models have no common scale. Every figure names the area, says when the land is simulated,
+and says when contaminated cells were compared with unlabelled background instead of released
+land.
 """
 
 from __future__ import annotations
