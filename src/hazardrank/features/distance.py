@@ -155,3 +155,15 @@ def is_excluded(owner: int, cell: int, exclusion_first: IndexArray, excluded: In
         if excluded[k] == owner:
             return True
     return False
+
+
+@njit(cache=True, nogil=True)
+def approach(
+    segment: FloatArray, easting: FloatArray, northing: FloatArray, squared: FloatArray
+) -> None:
+    """Lower each cell's squared distance to that of one more segment."""
+    start_e, start_n, d_e, d_n = segment[0], segment[1], segment[2], segment[3]
+    inverse = segment[4]
+    for k in range(len(easting)):
+        d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, easting[k], northing[k])
+        squared[k] = d2 if d2 < squared[k] else squared[k]

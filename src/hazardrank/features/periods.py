@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.candidates import CellTiles, candidates, squared_distance
+from hazardrank.features.candidates import CellTiles, candidates
+from hazardrank.features.distance import approach
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
 
 #: Mean length of a year of the Gregorian calendar, in days.
@@ -92,7 +93,7 @@ def _sweep(
             start, end = start_day[lists[a]], end_day[lists[a]]
             squared[:] = np.inf
             while a < stop and start_day[lists[a]] == start and end_day[lists[a]] == end:
-                _approach(segments[lists[a]], east, north, squared)
+                approach(segments[lists[a]], east, north, squared)
                 a += 1
             for r in range(len(radii_m)):
                 _hold(
@@ -104,18 +105,6 @@ def _sweep(
                     days[r, cells],
                     periods[r, cells],
                 )
-
-
-@njit(cache=True, nogil=True)
-def _approach(
-    segment: FloatArray, easting: FloatArray, northing: FloatArray, squared: FloatArray
-) -> None:
-    """Lower each cell's squared distance to that of one more segment."""
-    start_e, start_n, d_e, d_n = segment[0], segment[1], segment[2], segment[3]
-    inverse = segment[4]
-    for k in range(len(easting)):
-        d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, easting[k], northing[k])
-        squared[k] = d2 if d2 < squared[k] else squared[k]
 
 
 @njit(cache=True, nogil=True)
