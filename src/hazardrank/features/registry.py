@@ -8,6 +8,7 @@ from hazardrank.features.base import FeatureFamily, HistoryFamily
 from hazardrank.features.crossings import CrossingsFamily
 from hazardrank.features.density import DensityFamily
 from hazardrank.features.front_lines import FrontLinesFamily
+from hazardrank.features.history import HazardHistoryFamily
 from hazardrank.features.proximity import ProximityFamily
 from hazardrank.features.rasters import LandCoverFamily, RasterFamily
 from hazardrank.features.settlements import SettlementsFamily
@@ -26,9 +27,7 @@ _LAYER_FAMILIES: tuple[type[FeatureFamily[Any]], ...] = (
     SettlementsFamily,
 )
 
-_HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (
-    # one line per family of hazard records
-)
+_HISTORY_FAMILIES: tuple[type[HistoryFamily[Any]], ...] = (HazardHistoryFamily,)
 
 #: Families computed from layers, by the name settings use.
 FAMILIES: dict[str, type[FeatureFamily[Any]]] = {family.name: family for family in _LAYER_FAMILIES}
