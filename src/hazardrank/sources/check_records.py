@@ -46,6 +46,8 @@ DATED_BY: Mapping[str, str] = {
 }
 #: Nothing of the kind was laid, or recorded, before; 1899-12-30 and the like are placeholders.
 FIRST_PLAUSIBLE = date(1914, 1, 1)
+#: Share of records without a date from which it is a warning.
+MANY_UNDATED = 0.1
 
 
 @dataclass(frozen=True)
@@ -211,17 +213,7 @@ def _date_findings(
     findings = []
     n_unknown = int(dates.isna().sum())
     if n_unknown:
-        n = "none of" if n_unknown == len(table) else f"{len(table) - n_unknown:,} of"
-        findings.append(
-            Finding(
-                Severity.WARNING,
-                where,
-                f"{n} the {len(table):,} records have a date ({DATED_BY[kind]}); whether a layer "
-                "is younger than they are cannot be told, and on conflict they give way",
-                f"Map the column that dates them (columns: {{{DATED_BY[kind]}: …}})"
-                + ("." if as_of else ", or at least set region.records_as_of."),
-            )
-        )
+        findings.append(_undated(where, DATED_BY[kind], n_unknown, len(table), as_of))
     findings += _impossible_dates(where, table, as_of, today)
     if "closed" in table and "reported" in table:
         backwards = int((table["closed"] < table["reported"]).sum())
@@ -235,6 +227,20 @@ def _date_findings(
                 )
             )
     return findings
+
+
+def _undated(where: str, column: str, n_unknown: int, n: int, as_of: date | None) -> Finding:
+    """Return the finding for records without a date; a few are only a note."""
+    count = "none of" if n_unknown == n else f"{n - n_unknown:,} of"
+    few = n_unknown / n < MANY_UNDATED
+    mapped = f"Map the column that dates them (columns: {{{column}: …}})"
+    return Finding(
+        Severity.OK if few else Severity.WARNING,
+        where,
+        f"{count} the {n:,} records have a date ({column}); of the others it cannot be told "
+        "whether a layer is younger, and on conflict they give way",
+        "" if few else f"{mapped}." if as_of else f"{mapped}, or set region.records_as_of.",
+    )
 
 
 def _impossible_dates(

@@ -133,24 +133,26 @@ def _placed(shapes: Geometries, file: VectorFile, crs: str, kind: str) -> Geomet
 
     That is: records without geometry, and polygons without area.
     """
-    placed, broken = repaired(reproject(shapes, file.crs, crs))
+    moved = reproject(shapes, file.crs, crs)
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    kept = of_kind(placed, kind)
-    wrong = there & ~broken & shapely.is_missing(kept)
-    if wrong.any():
-        raise RecordError(
-            f"{wrong.sum()} of {len(shapes)} records are {kinds_found(placed[wrong])} instead "
-            f"of {kind} ({rows_text(np.flatnonzero(wrong))})",
-            where=file.where,
-            remedy="Leave them out with `where`, or give them in a file of their own kind.",
-        )
-    lost = there & ~are_finite(placed)
+    lost = there & ~are_finite(moved)
     if lost.any():
         raise RecordError(
             f"{lost.sum()} records have coordinates with no place in {crs} "
             f"({rows_text(np.flatnonzero(lost))})",
             where=file.where,
             remedy="Correct the coordinates or the file's CRS.",
+        )
+    placed, broken = repaired(moved)
+    kept = of_kind(placed, kind)
+    wrong = there & ~broken & shapely.is_missing(kept)
+    if wrong.any():
+        raise RecordError(
+            f"{wrong.sum()} of {len(shapes)} records are "
+            f"{' and '.join(sorted(kinds_found(placed[wrong])))} instead of {kind} "
+            f"({rows_text(np.flatnonzero(wrong))})",
+            where=file.where,
+            remedy="Leave them out with `where`, or give them in a file of their own kind.",
         )
     if kind == "points":
         single_points(kept, file.where)
