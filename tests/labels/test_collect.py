@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hazardrank.errors import LabelError
 from hazardrank.grid import SurveyGrid
+from hazardrank.labels import collect as collecting
 from hazardrank.labels.collect import cell_hash, label_region
 from hazardrank.labels.outcomes import Labeller
 from hazardrank.settings import BackgroundSettings, LabelRule, LabelSettings
@@ -145,6 +146,15 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_tiling(block_cells, seed):
     assert drawn(draws[0]) == drawn(draws[1])
     assert drawn(draws[0]) != drawn(draws[2])
     assert draws[0].n_background == 24
+
+
+@pytest.mark.parametrize("candidates", [0.2, 3, 1000])
+def test_the_draw_does_not_depend_on_where_it_looks_first(candidates, monkeypatch):
+    hazards = records(hazard_areas=[square(0, 0, 30, 10)])
+    background = BackgroundSettings(per_contaminated=8)
+    expected = drawn(collect(hazards, CHA, grid=WIDE, background=background))
+    monkeypatch.setattr(collecting, "ENOUGH_CANDIDATES", candidates)
+    assert drawn(collect(hazards, CHA, grid=WIDE, background=background)) == expected
 
 
 def test_a_cell_ranks_alike_in_a_wider_extent():

@@ -21,6 +21,10 @@ from hazardrank.labels.cells import LabelledCells
 from hazardrank.labels.outcomes import CONTAMINATED, RELEASED, BlockLabels, Labeller
 from hazardrank.settings import BackgroundSettings, LabelSettings
 
+#: Cells looked at for each background cell wanted, before all are.
+ENOUGH_CANDIDATES = 3
+MAX_HASH = 2**64 - 1
+
 InsideTest = Callable[[SurveyGrid], NDArray[np.bool_]]
 
 #: What a block's labels and labelled cells have in common.
@@ -132,7 +136,7 @@ def label_region(
     if settings.background is not None:
         _no_released_land(n_released)
         background = _draw_background(
-            cells, inside, labeller, settings.background, block_cells, seed
+            cells, n_cells, inside, labeller, settings.background, block_cells, seed
         )
     everything = _in_order(_concatenate([cells, background]))
     return LabelledRegion(
@@ -216,19 +220,48 @@ def _no_released_land(n_released: int) -> None:
 
 def _draw_background(
     known: LabelledCells,
+    n_cells: int,
     inside: InsideTest,
     labeller: Labeller,
     settings: BackgroundSettings,
     block_cells: int,
     seed: int,
 ) -> LabelledCells:
-    """Return the wanted number of background cells: those of the smallest hashes."""
-    grid = known.grid
-    taken = known.row.astype(np.int64) * grid.n_cols + known.col
+    """Return the wanted number of background cells: those of the smallest hashes.
+
+    Cells are first looked for among the smallest hashes only, as far as should suffice,
+    and among all if that was not enough: the answer is the same.
+    """
     wanted = round(settings.per_contaminated * int(known.contaminated.sum()))
     ever = _EverSuspected(labeller, settings.min_distance_m)
-    drawn: list[NDArray[np.int64]] = [np.empty((3, 0), np.int64)]
-    below = np.uint64(np.iinfo(np.uint64).max)
+    likely = ENOUGH_CANDIDATES * wanted / max(n_cells, 1)
+    chosen = np.empty((3, 0), np.int64)
+    for share in (likely, 1.0) if likely < 1 else (1.0,):
+        if chosen.shape[1] < wanted:
+            below = np.uint64(int(share * MAX_HASH) if share < 1 else MAX_HASH)
+            chosen = _candidates(known, inside, ever, block_cells, seed, wanted, below)
+    row, col, _ = chosen
+    return replace(
+        _nothing(known.grid, len(row)),
+        row=row.astype(np.int32),
+        col=col.astype(np.int32),
+        weight=np.full(len(row), settings.weight, np.float32),
+    )
+
+
+def _candidates(
+    known: LabelledCells,
+    inside: InsideTest,
+    ever: _EverSuspected,
+    block_cells: int,
+    seed: int,
+    wanted: int,
+    below: np.uint64,
+) -> NDArray[np.int64]:
+    """Return row, column and hash of up to `wanted` cells whose hash is not above `below`."""
+    grid = known.grid
+    taken = known.row.astype(np.int64) * grid.n_cols + known.col
+    drawn = [np.empty((3, 0), np.int64)]
     for block in grid.blocks(block_cells):
         row, col = np.nonzero(inside(block))
         rank = cell_hash(block, row, col, seed, _BACKGROUND)
@@ -236,19 +269,20 @@ def _draw_background(
         row, col, rank = row[low], col[low], rank[low]
         may = ~ever.near(block, row, col)
         down, across = block.offset_in(grid)
-        row, col = row + down, col + across
-        may &= ~np.isin(row * grid.n_cols + col, taken)
-        drawn.append(np.stack([row[may], col[may], rank[may].view(np.int64)]))
+        row, col, rank = row[may] + down, col[may] + across, rank[may]
+        free = ~_in_sorted(row * grid.n_cols + col, taken)
+        drawn.append(np.stack([row[free], col[free], rank[free].view(np.int64)]))
         if sum(part.shape[1] for part in drawn) > 2 * wanted + 1:
             drawn = [_smallest(np.concatenate(drawn, axis=1), wanted)]
             below = drawn[0][2].view(np.uint64).max(initial=np.uint64(0))
-    row, col, _ = _smallest(np.concatenate(drawn, axis=1), wanted)
-    return replace(
-        _nothing(grid, len(row)),
-        row=row.astype(np.int32),
-        col=col.astype(np.int32),
-        weight=np.full(len(row), settings.weight, np.float32),
-    )
+    return _smallest(np.concatenate(drawn, axis=1), wanted)
+
+
+def _in_sorted(values: NDArray[np.int64], ascending: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if len(ascending) == 0:
+        return np.zeros(len(values), bool)
+    place = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.equal(ascending[place], values)
 
 
 def _smallest(drawn: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
