@@ -7,14 +7,15 @@ was digitised, the force stood that dug in there; its belts lie on the other sid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.ops import substring
 
 from hazardrank.simulate.frame import Frame, sample
 from hazardrank.simulate.lattice import Lattice, least_cost_path, line_of
+from hazardrank.simulate.shapes import stretch
 from hazardrank.simulate.terrain import Terrain, fractal
 
 HIGH_GROUND_WINS = 0.7
@@ -135,7 +136,7 @@ def _way_points(
     off = frame.side_m * (shift + draws.normal(0, [0.03, 0.012, 0.012, 0.03]))
     offsets = np.column_stack([order, off] if across else [off, order])
     points = middle + offsets
-    return lattice.nodes_at(points[:, 0], points[:, 1]).tolist()
+    return [int(node) for node in lattice.nodes_at(points[:, 0], points[:, 1])]
 
 
 def _pieces(line: shapely.LineString, draws: np.random.Generator) -> list[shapely.LineString]:
@@ -144,7 +145,7 @@ def _pieces(line: shapely.LineString, draws: np.random.Generator) -> list[shapel
     while cuts[-1] < line.length - 2000.0:
         cuts.append(cuts[-1] + draws.uniform(2000.0, 6000.0))
     cuts = [cut for cut in cuts if cut < line.length - 1000.0] + [line.length]
-    return [substring(line, *pair) for pair in zip(cuts, cuts[1:], strict=False)]
+    return [stretch(line, *pair) for pair in pairwise(cuts)]
 
 
 def _side(piece: shapely.LineString, terrain: Terrain, draws: np.random.Generator) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -243,7 +243,7 @@ def is_whole(settings: DistrictSettings, folder: Path) -> bool:
     )
 
 
-def _manifest(folder: Path) -> dict[str, object] | None:
+def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -383,7 +383,7 @@ def _move_into_place(staging: Path, folder: Path) -> tuple[str, ...]:
     )
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging / name, folder / name)
+        (staging / name).replace(folder / name)
     return tuple(sorted(names))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -124,8 +125,8 @@ def walk(predecessor: NDArray[np.integer], node: int) -> list[int]:
 def least_cost_path(graph: sparse.csr_array, nodes: list[int]) -> list[int]:
     """Return the cheapest path through `nodes` in their order, as node numbers."""
     path = [nodes[0]]
-    for start, end in zip(nodes, nodes[1:], strict=False):
-        _, predecessor = csgraph.dijkstra(graph, indices=start, return_predecessors=True)
+    for start, end in pairwise(nodes):
+        _, predecessor = csgraph.dijkstra(graph, indices=np.array(start), return_predecessors=True)
         path.extend(walk(predecessor, end)[::-1][1:])
     return path
 

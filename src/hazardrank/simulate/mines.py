@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from types import MappingProxyType
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
-from shapely.ops import substring
 
 from hazardrank.simulate.scene import Points, Scene
-from hazardrank.simulate.shapes import Polygon, patch, strip
+from hazardrank.simulate.shapes import Polygon, patch, stretch, strip
 from hazardrank.simulate.terrain import CODE, fractal
 
 CONTAMINATED_SHARE = 0.03
@@ -27,14 +26,18 @@ CONTAMINATED_SHARE = 0.03
 #: Share of the rule-following area by rule.
 RULE_SHARES: Mapping[str, float] = MappingProxyType(
     {
-        "belt": 0.56,
+        "belt": 0.46,
         "choke_point": 0.07,
-        "bridge": 0.05,
-        "height": 0.11,
-        "village": 0.15,
+        "bridge": 0.07,
+        "height": 0.13,
+        "village": 0.21,
         "track": 0.06,
     }
 )
+
+
+Weights = NDArray[np.float64]
+"""Logarithms of weights, shape (n,)."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,9 @@ def _choose(
 
 
 def _day(span: str, draws: np.random.Generator) -> np.datetime64:
-    first, last = (np.datetime64(day) for day in span.split("/"))
-    return first + draws.integers(0, max(1, (last - first).astype(int)))
+    first, last = (date.fromisoformat(day) for day in span.split("/"))
+    n_days = max(1, (last - first).days)
+    return np.datetime64(first + timedelta(days=int(draws.integers(0, n_days))))
 
 
 # ------------------------------------------------------------------------- rules
@@ -161,7 +165,7 @@ def _belts(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
         at_m = 0.0
         while at_m < line.length - 300.0:
             length_m = draws.uniform(350.0, 1300.0)
-            piece = substring(line, at_m, min(at_m + length_m, line.length))
+            piece = stretch(line, at_m, min(at_m + length_m, line.length))
             at_m += length_m
             offset_m, depth_m = draws.uniform(130.0, 560.0), draws.uniform(50.0, 190.0)
             belt = strip(piece, toward * offset_m, depth_m)
@@ -172,13 +176,23 @@ def _belts(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
             to_road_m = scene.to_roads_m(middle)[0]
             weight = (
                 2.2 * np.log(fronts.laying[row])
-                - (slope_deg / 13.0) ** 2
-                + _openness(scene, middle)[0]
-                + 1.3 * np.exp(-to_road_m / 500.0)
+                + 1.5 * _openness(scene, middle)[0]
+                + _approach(slope_deg, to_road_m)
             )
             device = "AT;AP" if to_road_m < 300 else ("AP" if slope_deg > 9 else "AP;AT")
             span = f"{fronts.start[row]}/{fronts.end[row]}"
-            yield Site(*middle[0], float(weight), _drawn(belt), device, span)
+            yield Site(belt.centroid.x, belt.centroid.y, float(weight), _drawn(belt), device, span)
+
+
+def _approach(slope_deg: float, to_road_m: float) -> float:
+    """Return the log weight of the way an attack would come.
+
+    Vehicles come over gentle ground along roads; over steep ground only infantry comes,
+    and away from the roads that are watched already.
+    """
+    if slope_deg < 8.0:
+        return float(2.5 * np.exp(-to_road_m / 500.0))
+    return float(2.0 * (1.0 - np.exp(-to_road_m / 700.0)) - (slope_deg / 16.0) ** 2)
 
 
 def _drawn(polygon: Polygon) -> Callable[[np.random.Generator], Polygon]:
@@ -190,12 +204,15 @@ def _openness(scene: Scene, points: Points) -> NDArray[np.float64]:
     table = np.zeros(max(CODE.values()) + 1)
     for name, weight in (("forest", -0.9), ("water", -3.0), ("cropland", 0.4), ("built_up", -0.6)):
         table[CODE[name]] = weight
-    return table[scene.at(scene.land_cover, points).astype(int)]
+    weights: Weights = table[scene.at(scene.land_cover, points).astype(int)]
+    return weights
 
 
-def _near_front(scene: Scene, points: Points, reach_m: float) -> NDArray[np.float64]:
-    """Return a log weight that falls with the distance to the front."""
-    return -scene.to_front_m(points) / reach_m
+def _between(scene: Scene, points: Points, nearest_m: float, farthest_m: float) -> Weights:
+    """Return a log weight of 0 within a range of distances to the front that falls outside."""
+    away_m = scene.to_front_m(points)
+    outside_m = np.maximum(nearest_m - away_m, 0) * 3 + np.maximum(away_m - farthest_m, 0)
+    return -outside_m / 500.0
 
 
 def _patches(
@@ -235,7 +252,7 @@ def _choke_points(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
     height_m = scene.at(walls_m, points)
     valley = scene.at(scene.terrain.position_m, points) < 0
     keep = valley & (height_m > np.quantile(height_m, 0.6))
-    weights = height_m[keep] / 60.0 + _near_front(scene, points[keep], 2500.0)
+    weights = height_m[keep] / 60.0 + _between(scene, points[keep], 800.0, 3500.0)
     yield from _patches(
         points[keep], weights, (60.0, 170.0), "AT;AP", "1992-03-01/2016-04-01", 80.0, 3.0
     )
@@ -243,7 +260,7 @@ def _choke_points(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
 
 def _bridges(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
     """Propose the approaches of bridges."""
-    weights = 1.5 * _near_front(scene, scene.bridges, 2500.0)
+    weights = _between(scene, scene.bridges, 0.0, 3000.0)
     weights += 0.7 * (scene.bridge_class == "primary")
     yield from _patches(
         scene.bridges, weights, (60.0, 150.0), "AT;AP", "1992-03-01/2020-11-01", 90.0, 2.0
@@ -258,7 +275,7 @@ def _heights(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
         terrain.position_m > np.quantile(terrain.position_m, 0.8)
     )
     points = np.column_stack(terrain.grid.centres(*np.nonzero(tops)))
-    weights = scene.at(terrain.position_m, points) / 45.0 + 1.4 * _near_front(scene, points, 1500.0)
+    weights = scene.at(terrain.position_m, points) / 45.0 + _between(scene, points, 0.0, 2000.0)
     yield from _patches(points, weights, (110.0, 230.0), "AP", "1992-03-01/2016-04-01", 200.0, 2.0)
 
 
@@ -268,16 +285,16 @@ def _villages(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
     centres = np.repeat(places.points[places.abandoned], 5, axis=0)
     reach_m = np.repeat(200.0 + 6.0 * np.sqrt(places.people[places.abandoned]), 5)
     turn = draws.uniform(0, 2 * np.pi, len(centres))
-    away_m = reach_m * draws.uniform(0.7, 1.4, len(centres))
+    away_m = reach_m * draws.uniform(0.9, 1.5, len(centres))
     points = centres + np.column_stack([away_m * np.cos(turn), away_m * np.sin(turn)])
-    weights = 0.8 * _near_front(scene, points, 2500.0) + 0.5 * _openness(scene, points)
+    weights = _between(scene, points, 0.0, 3500.0) + 0.5 * _openness(scene, points)
     yield from _patches(points, weights, (90.0, 210.0), "AP;UXO", "1992-03-01/1996-01-01", 0, 2.0)
 
 
 def _tracks(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
     """Propose nuisance mines on tracks and minor roads behind the front."""
     points = scene.roads.spots(300.0, "track", "secondary")
-    weights = _near_front(scene, points, 1800.0)
+    weights = _between(scene, points, 1200.0, 5000.0)
     yield from _patches(points, weights, (40.0, 110.0), "AT", "1992-03-01/2020-11-01", 20.0, 4.0)
 
 

@@ -167,12 +167,12 @@ def _as_mapped(scene: Scene, polygon: Polygon, draws: np.random.Generator) -> Po
     """Return a minefield as its map shows it."""
     right_share = scene.frame.difficulty.right_map_share
     if draws.random() < right_share:
-        return moved(polygon, *draws.normal(0, 15.0, 2), 0.0)
+        return moved(polygon, draws.normal(0, 15.0, 2), 0.0)
     if draws.random() < 0.4:
         grown = shapely.buffer(polygon, draws.uniform(80.0, 300.0), join_style="mitre")
-        return moved(grown, *draws.normal(0, 150.0, 2), draws.normal(0, 10.0))
+        return moved(grown, draws.normal(0, 150.0, 2), draws.normal(0, 10.0))
     shift_m = draws.normal(0, scene.frame.difficulty.displacement_m, 2)
-    return moved(polygon, *shift_m, draws.normal(0, 30.0))
+    return moved(polygon, shift_m, draws.normal(0, 30.0))
 
 
 def _false_places(scene: Scene, n_places: int, draws: np.random.Generator) -> Points:

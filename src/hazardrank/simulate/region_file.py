@@ -27,7 +27,12 @@ region:
   # Every record should lie inside; `python -m check` says which do not.
   country: {prefix}country.gpkg
   # Only simulated regions have this entry: the files are made when they are missing.
-  simulated: {{size_km: {size_km:g}, cell_size_m: {cell_size_m}, seed: {seed}, difficulty: {difficulty}{other_crs}}}
+  simulated:
+    size_km: {size_km:g}
+    cell_size_m: {cell_size_m}
+    seed: {seed}
+    difficulty: {difficulty}
+    crs: {crs}
 
   # The catalogue. Features refer to a layer by its key. `role` says what a layer may be
   # used for: hazard (the likelihood model), consequence (priorities only) or both.
@@ -106,7 +111,12 @@ region:
       kind: points
       role: consequence
       as_of: 2024-12-31
-      columns: {{name: name, households: households, people: people, planned: planned, status: status}}
+      columns:
+        name: name
+        households: households
+        people: people
+        planned: planned
+        status: status
       licence: {licence}
       source: simulated
 
@@ -146,7 +156,6 @@ def region_text(settings: DistrictSettings, prefix: str = "") -> str:
         size_km=settings.size_km,
         seed=settings.seed,
         difficulty=settings.difficulty,
-        other_crs="" if grid.crs == DistrictSettings().crs else f", crs: '{settings.crs}'",
         classes=", ".join(f"{code}: {name}" for code, name in LAND_COVER.items()),
         licence="CC0-1.0",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import geopandas as gpd
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import affinity
 
 from hazardrank.records import SettlementReturn
@@ -68,7 +69,7 @@ def make_districts(scene: Scene) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"name": names}, geometry=parts, crs=frame.district.crs)
 
 
-def _spaced(draws: np.random.Generator, n_points: int) -> np.ndarray:  # type: ignore[type-arg]
+def _spaced(draws: np.random.Generator, n_points: int) -> NDArray[np.float64]:
     """Return points in the unit square that keep apart: the best of some candidates each."""
     points = [draws.uniform(0.1, 0.9, 2)]
     while len(points) < n_points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def _trunk(places: sparse.csr_array, n_places: int) -> set[tuple[int, int]]:
     for town in range(n_towns):
         for other in range(town):
             way = walk(before[town], other)
-            trunk |= {(min(pair), max(pair)) for pair in zip(way, way[1:], strict=False)}
+            trunk |= {(min(pair), max(pair)) for pair in pairwise(way)}
     return trunk
 
 

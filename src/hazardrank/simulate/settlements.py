@@ -18,12 +18,12 @@ LEAST_SPACING_M = 1300.0
 LARGEST_TOWN = 21_000.0
 SMALLEST_VILLAGE = 60.0
 
-_STARTS = (
+_STARTS = (  # noqa: SIM905 - easier to read and to extend
     "Or Tam Kel Vos Lun Bre Sar Nev Dol Har Mer Pel Ul Zan Cor Ith Gal Rem Fen Yar Ash Bol "
     "Dur Eph Hul Jor Kir Lom Mav Nor Oss Pir Quel Rud Sel Tor Urm Vel Wen Zol"
 ).split()
 _MIDDLES = ("", "a", "e", "i", "o", "u", "en", "ar", "il", "on")
-_ENDS = (
+_ENDS = (  # noqa: SIM905
     "vel dan mir tor sa nik lo rin desh ka run bel mund tis gar pel vane lith dor nesh"
 ).split()
 
@@ -67,8 +67,7 @@ class Settlements:
         """Return the distance of points, shape (n, 2), to the nearest of some settlements."""
         if not which.any():
             return np.full(len(points), np.inf)
-        distance: NDArray[np.float64] = cKDTree(self.points[which]).query(points)[0]
-        return distance
+        return np.asarray(cKDTree(self.points[which]).query(points)[0], np.float64)
 
 
 def make_names(draws: np.random.Generator, n_names: int) -> NDArray[np.object_]:
@@ -98,7 +97,7 @@ def place_settlements(frame: Frame, terrain: Terrain, lattice: Lattice) -> Settl
         node=node,
         easting=points[node, 0],
         northing=points[node, 1],
-        people=np.round(np.maximum(people, SMALLEST_VILLAGE)),
+        people=np.round(np.maximum(people, SMALLEST_VILLAGE)).astype(np.float64),
         abandoned=np.zeros(len(node), bool),
     )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from shapely import affinity
+from shapely.ops import substring
 
 Polygon = shapely.Polygon
 
@@ -56,9 +58,17 @@ def strip(line: shapely.LineString, offset_m: float, depth_m: float) -> Polygon:
     return tidy(shapely.buffer(middle, depth_m / 2, cap_style="flat", join_style="mitre"))
 
 
-def moved(polygon: Polygon, east_m: float, north_m: float, turn_deg: float) -> Polygon:
-    """Return a polygon shifted and turned about its middle."""
-    return tidy(affinity.translate(affinity.rotate(polygon, turn_deg, "centroid"), east_m, north_m))
+def stretch(line: shapely.LineString, start_m: float, end_m: float) -> shapely.LineString:
+    """Return the part of a line between two distances from its start."""
+    part = substring(line, start_m, end_m)
+    assert isinstance(part, shapely.LineString), "start_m must be less than end_m"
+    return part
+
+
+def moved(polygon: Polygon, shift_m: NDArray[np.float64], turn_deg: float) -> Polygon:
+    """Return a polygon turned about its middle and shifted east and north."""
+    turned = affinity.rotate(polygon, turn_deg, "centroid")
+    return tidy(affinity.translate(turned, *shift_m))
 
 
 def tidy(polygon: shapely.Geometry) -> Polygon:

@@ -8,7 +8,6 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely.ops import substring
 
 from hazardrank.records import HazardKind, SurveyVisit
 from hazardrank.simulate.records import (
@@ -23,9 +22,9 @@ from hazardrank.simulate.records import (
     table,
 )
 from hazardrank.simulate.scene import Points, Scene
-from hazardrank.simulate.shapes import Polygon, patch, tidy
+from hazardrank.simulate.shapes import Polygon, patch, stretch, tidy
 
-COVERED_SHARE = 0.26
+COVERED_SHARE = 0.32
 """Share of the district that survey visits cover."""
 
 POINT_SPACING_M = 125.0
@@ -45,12 +44,14 @@ def make_survey(
     chosen = _covering(scene, candidates, draws)
     visits: list[Row] = []
     found: list[Row] = []
+    confirmed: set[int] = set()
     for place, polygon in enumerate(chosen):
         day = FIRST_DAY + int(
             np.clip(N_DAYS * (place / len(chosen) + draws.normal(0, 0.1)), 5, N_DAYS - 60)
         )
         evidence = _evidence(scene, truth, polygon, day, draws)
-        found.extend(evidence)
+        found.extend(row for minefield, row in evidence.items() if minefield not in confirmed)
+        confirmed.update(evidence)
         visits.append({"visited": day, "evidence_found": bool(evidence), "geometry": polygon})
     return table(visits, SurveyVisit, scene.frame.district.crs, "SV", "visited"), found
 
@@ -79,7 +80,7 @@ def _along_roads(scene: Scene, draws: np.random.Generator) -> list[Polygon]:
         at_m = 0.0
         while at_m < line.length:
             length_m = draws.uniform(1200.0, 3000.0)
-            piece = substring(line, at_m, min(at_m + length_m, line.length))
+            piece = stretch(line, at_m, min(at_m + length_m, line.length))
             at_m += length_m
             width_m = draws.uniform(180.0, 480.0)
             polygons.append(tidy(shapely.simplify(shapely.buffer(piece, width_m), 15.0)))
@@ -101,7 +102,7 @@ def _covering(
 ) -> list[Polygon]:
     """Take polygons by priority until they cover the wanted share of the district."""
     spots = _spots(scene)
-    tree = shapely.STRtree(shapely.points(spots))
+    tree = shapely.STRtree([shapely.Point(spot) for spot in spots])
     covered = np.zeros(len(spots), bool)
     chosen = []
     for _, polygon in sorted(candidates, key=lambda candidate: -candidate[0]):
@@ -130,9 +131,9 @@ def _evidence(
     polygon: Polygon,
     day: np.datetime64,
     draws: np.random.Generator,
-) -> list[Row]:
+) -> dict[int, Row]:
     """Return the confirmed hazard areas of the minefields a visit meets evidence of."""
-    rows = []
+    rows = {}
     for row in truth.touching(polygon):
         minefield = truth.minefields.polygon[row]
         seen_m2 = shapely.intersection(minefield, polygon).area
@@ -144,5 +145,5 @@ def _evidence(
             continue
         device = str(truth.minefields.device[row])
         later = day + int(draws.integers(1, 40))
-        rows.append(hazard_row(tidy(drawn), HazardKind.CHA, device, "direct evidence", later))
+        rows[row] = hazard_row(tidy(drawn), HazardKind.CHA, device, "direct evidence", later)
     return rows

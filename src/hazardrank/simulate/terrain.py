@@ -104,9 +104,10 @@ def fractal(
     across = fft.fftfreq(side, grid.cell_size_m)[:, None]
     along = fft.rfftfreq(side, grid.cell_size_m)[None, :]
     power = (across**2 + along**2 + longest_m**-2.0) ** (-exponent / 2)
-    field: FloatGrid = fft.irfft2(spectrum * np.sqrt(power), s=(side, side))
-    field = field[: grid.n_rows, : grid.n_cols]
-    return (field - field.mean()) / field.std()
+    whole = fft.irfft2(spectrum * np.sqrt(power), s=(side, side))
+    field: FloatGrid = whole[: grid.n_rows, : grid.n_cols]
+    standard: FloatGrid = (field - field.mean()) / field.std()
+    return standard
 
 
 def _flood(
@@ -230,7 +231,8 @@ def erode(
 def slope_of(elevation_m: FloatGrid, cell_size_m: float) -> FloatGrid:
     """Return the slope in degrees, 0–90, by central differences."""
     fall_south, fall_east = np.gradient(elevation_m, cell_size_m)
-    return np.degrees(np.arctan(np.hypot(fall_south, fall_east)))
+    slope_deg: FloatGrid = np.degrees(np.arctan(np.hypot(fall_south, fall_east)))
+    return slope_deg
 
 
 def make_terrain(frame: Frame) -> Terrain:
@@ -249,7 +251,7 @@ def make_terrain(frame: Frame) -> Terrain:
         slope_deg=slope_of(filled, grid.cell_size_m),
         position_m=filled - ndimage.uniform_filter(filled, window, mode="nearest"),
         receiver=receiver,
-        upstream_km2=upstream * (grid.cell_area_m2 / 1e6),
+        upstream_km2=upstream.astype(np.float64) * (grid.cell_area_m2 / 1e6),
     )
 
 
@@ -272,7 +274,8 @@ def _eroded_heights(frame: Frame, draws: np.random.Generator) -> FloatGrid:
         EROSION_ROUNDS,
     )
     heights = ndimage.gaussian_filter(heights, max(0.4, 70.0 / grid.cell_size_m))
-    return heights[rim : grid.n_rows - rim, rim : grid.n_cols - rim]
+    cropped: FloatGrid = heights[rim : grid.n_rows - rim, rim : grid.n_cols - rim]
+    return cropped
 
 
 def make_land_cover(
