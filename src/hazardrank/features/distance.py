@@ -64,13 +64,22 @@ def nearest_segments(
     """
     squared = np.full(len(tiles), np.inf)
     index = np.full(len(tiles), -1, np.int64)
+    left_out = exclusions or Exclusions.none(len(segments), len(tiles))
     first, lists = candidates(tiles, segments, cap_m, nearest=True, exclusions=exclusions)
-    arrays = (tiles.first, tiles.easting, tiles.northing, first, lists, segments.packed())
-    if exclusions is None:
-        _nearest(*arrays, squared, index)
-    else:
-        left_out = (exclusions.owner, exclusions.n_owners, exclusions.first, exclusions.excluded)
-        _nearest_of_others(*arrays, *left_out, squared, index)
+    _nearest(
+        tiles.first,
+        tiles.easting,
+        tiles.northing,
+        first,
+        lists,
+        segments.packed(),
+        left_out.owner,
+        left_out.n_owners,
+        left_out.first,
+        left_out.excluded,
+        squared,
+        index,
+    )
     distance_m = np.sqrt(squared)
     beyond = distance_m > cap_m
     distance_m[beyond] = cap_m
@@ -91,31 +100,6 @@ def _nearest(
     list_first: IndexArray,
     lists: NDArray[np.int32],
     segments: FloatArray,
-    squared: FloatArray,
-    index: IndexArray,
-) -> None:
-    for tile in range(len(tile_first) - 1):
-        cells = slice(tile_first[tile], tile_first[tile + 1])
-        east, north = easting[cells], northing[cells]
-        best, best_index = squared[cells], index[cells]
-        for s in lists[list_first[tile] : list_first[tile + 1]]:
-            start_e, start_n = segments[s, 0], segments[s, 1]
-            d_e, d_n, inverse = segments[s, 2], segments[s, 3], segments[s, 4]
-            for k in range(len(east)):
-                d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
-                closer = d2 < best[k]
-                best[k] = d2 if closer else best[k]
-                best_index[k] = s if closer else best_index[k]
-
-
-@njit(cache=True, nogil=True)
-def _nearest_of_others(
-    tile_first: IndexArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    segments: FloatArray,
     owner: IndexArray,
     n_owners: int,
     exclusion_first: IndexArray,
@@ -123,29 +107,27 @@ def _nearest_of_others(
     squared: FloatArray,
     index: IndexArray,
 ) -> None:
-    stamp = np.full(n_owners, -1, np.int64)
+    """Keep for each cell the nearest segment of its tile's list, squared distances in m²."""
+    left_out_here = np.full(n_owners, -1, np.int64)
     for tile in range(len(tile_first) - 1):
         a, b = tile_first[tile], tile_first[tile + 1]
         for k in range(exclusion_first[a], exclusion_first[b]):
-            stamp[excluded[k]] = tile
-        for k in range(list_first[tile], list_first[tile + 1]):
-            s = lists[k]
-            some_leave_out = stamp[owner[s]] == tile
-            for cell in range(a, b):
-                if some_leave_out and is_excluded(owner[s], cell, exclusion_first, excluded):
-                    continue
-                d2 = squared_distance(
-                    segments[s, 0],
-                    segments[s, 1],
-                    segments[s, 2],
-                    segments[s, 3],
-                    segments[s, 4],
-                    easting[cell],
-                    northing[cell],
-                )
-                if d2 < squared[cell]:
-                    squared[cell] = d2
-                    index[cell] = s
+            left_out_here[excluded[k]] = tile
+        east, north, best, nearest = easting[a:b], northing[a:b], squared[a:b], index[a:b]
+        for s in lists[list_first[tile] : list_first[tile + 1]]:
+            start_e, start_n = segments[s, 0], segments[s, 1]
+            d_e, d_n, inverse = segments[s, 2], segments[s, 3], segments[s, 4]
+            if left_out_here[owner[s]] == tile:
+                for k in range(len(east)):
+                    d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
+                    if d2 < best[k] and not is_excluded(owner[s], a + k, exclusion_first, excluded):
+                        best[k], nearest[k] = d2, s
+                continue
+            for k in range(len(east)):
+                d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
+                closer = d2 < best[k]
+                best[k] = d2 if closer else best[k]
+                nearest[k] = s if closer else nearest[k]
 
 
 @njit(cache=True, nogil=True)
@@ -155,15 +137,3 @@ def is_excluded(owner: int, cell: int, exclusion_first: IndexArray, excluded: In
         if excluded[k] == owner:
             return True
     return False
-
-
-@njit(cache=True, nogil=True)
-def approach(
-    segment: FloatArray, easting: FloatArray, northing: FloatArray, squared: FloatArray
-) -> None:
-    """Lower each cell's squared distance to that of one more segment."""
-    start_e, start_n, d_e, d_n = segment[0], segment[1], segment[2], segment[3]
-    inverse = segment[4]
-    for k in range(len(easting)):
-        d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, easting[k], northing[k])
-        squared[k] = d2 if d2 < squared[k] else squared[k]

@@ -35,7 +35,7 @@ from hazardrank.features.candidates import (
     tiles_of_points,
 )
 from hazardrank.features.cover import cells_inside, cells_touched, rows_of_points
-from hazardrank.features.distance import approach, is_excluded, nearest_segments
+from hazardrank.features.distance import is_excluded, nearest_segments
 from hazardrank.features.segments import (
     FloatArray,
     IndexArray,
@@ -44,6 +44,7 @@ from hazardrank.features.segments import (
     metres_word,
     segments_of,
 )
+from hazardrank.features.within import mark_within
 from hazardrank.grid import Bounds
 from hazardrank.records import HazardRecords
 from hazardrank.settings import FamilySettings, PositiveMetres
@@ -279,6 +280,7 @@ def records_per_km2(
     count = np.zeros((len(radii), len(tiles)))
     _count_records(
         tiles.first,
+        tiles.boxes,
         tiles.easting,
         tiles.northing,
         first,
@@ -286,6 +288,7 @@ def records_per_km2(
         segments.packed(),
         segments.feature,
         others.owner,
+        others.n_owners,
         others.first,
         others.excluded,
         radii,
@@ -297,6 +300,7 @@ def records_per_km2(
 @njit(cache=True, nogil=True)
 def _count_records(
     tile_first: IndexArray,
+    boxes: FloatArray,
     easting: FloatArray,
     northing: FloatArray,
     list_first: IndexArray,
@@ -304,26 +308,42 @@ def _count_records(
     segments: FloatArray,
     record: IndexArray,
     owner: IndexArray,
+    n_owners: int,
     exclusion_first: IndexArray,
     excluded: IndexArray,
     radii_m: FloatArray,
     count: FloatArray,
 ) -> None:
+    """Count, record by record, in which cells' discs some part of it lies."""
+    largest = np.diff(tile_first).max() if len(tile_first) > 1 else 0
+    from_centre, squared = np.empty(len(segments)), np.empty(largest)
+    within = np.empty((len(radii_m), largest), np.bool_)
+    left_out_here = np.full(n_owners, -1, np.int64)
     for tile in range(len(tile_first) - 1):
         a, b = tile_first[tile], tile_first[tile + 1]
-        squared = np.empty(b - a)
+        for k in range(exclusion_first[a], exclusion_first[b]):
+            left_out_here[excluded[k]] = tile
         k, stop = list_first[tile], list_first[tile + 1]
         while k < stop:
-            this = lists[k]
-            squared[:] = np.inf
+            group, this = k, lists[k]
             while k < stop and record[lists[k]] == record[this]:
-                approach(segments[lists[k]], easting[a:b], northing[a:b], squared)
                 k += 1
-            for cell in range(a, b):
-                distance_m = np.sqrt(squared[cell - a])
-                if distance_m > radii_m.max() or is_excluded(
-                    owner[this], cell, exclusion_first, excluded
-                ):
-                    continue
-                for r in range(len(radii_m)):
-                    count[r, cell] += 1.0 if distance_m <= radii_m[r] else 0.0
+            mark_within(
+                segments,
+                lists[group:k],
+                easting[a:b],
+                northing[a:b],
+                boxes[tile],
+                radii_m,
+                from_centre,
+                squared,
+                within,
+            )
+            if left_out_here[owner[this]] == tile:
+                for cell in range(a, b):
+                    if is_excluded(owner[this], cell, exclusion_first, excluded):
+                        within[:, cell - a] = False
+            for r in range(len(radii_m)):
+                counts, here = count[r, a:b], within[r]
+                for cell in range(len(counts)):
+                    counts[cell] += here[cell]

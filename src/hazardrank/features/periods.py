@@ -9,8 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from hazardrank.features.candidates import CellTiles, candidates
-from hazardrank.features.distance import approach
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
+from hazardrank.features.within import mark_within
 
 #: Mean length of a year of the Gregorian calendar, in days.
 DAYS_PER_YEAR = 365.2425
@@ -50,13 +50,14 @@ def held_nearby(
     periods = np.zeros((len(radii_m), len(tiles)))
     _sweep(
         tiles.first,
+        tiles.boxes,
         tiles.easting,
         tiles.northing,
         first,
         lists,
         in_time.packed(),
-        first_day[in_time.feature],
-        last_day[in_time.feature] + 1,
+        first_day[in_time.feature].astype(float),
+        last_day[in_time.feature].astype(float) + 1,
         np.asarray(radii_m, dtype=float),
         days,
         periods,
@@ -67,50 +68,50 @@ def held_nearby(
 @njit(cache=True, nogil=True)
 def _sweep(
     tile_first: IndexArray,
+    boxes: FloatArray,
     easting: FloatArray,
     northing: FloatArray,
     list_first: IndexArray,
     lists: NDArray[np.int32],
     segments: FloatArray,
-    start_day: IndexArray,
-    end_day: IndexArray,
+    start_day: FloatArray,
+    end_day: FloatArray,
     radii_m: FloatArray,
     days: FloatArray,
     periods: FloatArray,
 ) -> None:
     """Sweep each tile's segments in the order of time, those of one time together."""
-    largest = 0
+    largest = np.diff(tile_first).max() if len(tile_first) > 1 else 0
+    from_centre = np.empty(len(segments))
+    squared, held_until = np.empty(largest), np.empty((len(radii_m), largest))
+    within = np.empty((len(radii_m), largest), np.bool_)
     for tile in range(len(tile_first) - 1):
-        largest = max(largest, tile_first[tile + 1] - tile_first[tile])
-    squared = np.empty(largest)
-    held_until = np.empty((len(radii_m), largest))
-    for tile in range(len(tile_first) - 1):
-        cells = slice(tile_first[tile], tile_first[tile + 1])
-        east, north = easting[cells], northing[cells]
+        a, b = tile_first[tile], tile_first[tile + 1]
         held_until[:] = -np.inf
-        a, stop = list_first[tile], list_first[tile + 1]
-        while a < stop:
-            start, end = start_day[lists[a]], end_day[lists[a]]
-            squared[:] = np.inf
-            while a < stop and start_day[lists[a]] == start and end_day[lists[a]] == end:
-                approach(segments[lists[a]], east, north, squared)
-                a += 1
+        k, stop = list_first[tile], list_first[tile + 1]
+        while k < stop:
+            start, end = start_day[lists[k]], end_day[lists[k]]
+            group = k
+            while k < stop and start_day[lists[k]] == start and end_day[lists[k]] == end:
+                k += 1
+            mark_within(
+                segments,
+                lists[group:k],
+                easting[a:b],
+                northing[a:b],
+                boxes[tile],
+                radii_m,
+                from_centre,
+                squared,
+                within,
+            )
             for r in range(len(radii_m)):
-                _hold(
-                    squared,
-                    radii_m[r],
-                    float(start),
-                    float(end),
-                    held_until[r],
-                    days[r, cells],
-                    periods[r, cells],
-                )
+                _hold(within[r], start, end, held_until[r], days[r, a:b], periods[r, a:b])
 
 
 @njit(cache=True, nogil=True)
 def _hold(
-    squared: FloatArray,
-    radius_m: float,
+    within: NDArray[np.bool_],
     start: float,
     end: float,
     held_until: FloatArray,
@@ -119,7 +120,7 @@ def _hold(
 ) -> None:
     """Add the days from `start` until `end` that are new, where the line is within reach."""
     for k in range(len(days)):
-        if np.sqrt(squared[k]) <= radius_m:
+        if within[k]:
             periods[k] += 1.0 if start > held_until[k] else 0.0
             days[k] += max(0.0, end - max(start, held_until[k]))
             held_until[k] = max(held_until[k], end)
