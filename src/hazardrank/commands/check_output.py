@@ -7,6 +7,7 @@ import math
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from hazardrank.sources.check_report import CheckReport, CheckRow, Finding, Seve
 PLAIN_WIDTH = 120
 LEAST_TABLE_WIDTH = 112
 LONGEST_KEY = 24
-LONGEST_CRS = 11
+LONGEST_CRS = 10
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.OK: "bold"}
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.OK: "note"}
@@ -40,7 +41,10 @@ def print_report(report: CheckReport, console: Console | None = None) -> None:
     heading = f"[bold]Region {escape(report.region)}[/], data in {escape(str(report.data_dir))}"
     console.print(heading, soft_wrap=True, highlight=False)
     if console.width >= LEAST_TABLE_WIDTH:
-        console.print(_table(report.rows), highlight=False)
+        table = _table(report.rows)
+        if _natural_width(table, console) > console.width:
+            table = _table(report.rows, gap=0)
+        console.print(table, highlight=False)
         console.print(f"[dim]{_LEGEND}[/]\n", highlight=False)
     else:
         for row in report.rows:
@@ -75,8 +79,13 @@ def _some(count: int, what: str) -> str:
 # ------------------------------------------------------------------------ table
 
 
-def _table(rows: tuple[CheckRow, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def _natural_width(table: Table, console: Console) -> int:
+    """Return the width a table would take if it could."""
+    return Measurement.get(console, console.options.update(width=1000), table).maximum
+
+
+def _table(rows: tuple[CheckRow, ...], gap: int = 1) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("file", no_wrap=True, max_width=LONGEST_KEY, overflow="ellipsis")
     table.add_column("kind", no_wrap=True)
     table.add_column("found", no_wrap=True)
@@ -109,12 +118,17 @@ def _cells(row: CheckRow) -> list[str]:
 
 def _size(row: CheckRow) -> str:
     if row.count is not None:
-        return f"{row.count:,}"
+        return _count(row.count)
     return row.resolution or "–"
 
 
 def _count(count: int | None) -> str:
-    return "–" if count is None else f"{count:,}"
+    """Return a count; from 100,000 on to three digits, so that the table keeps its width."""
+    if count is None:
+        return "–"
+    if count < 99_950:
+        return f"{count:,}"
+    return f"{count / 1e6:.3g} M" if count >= 999_500 else f"{count / 1e3:.0f} k"
 
 
 def _dates(row: CheckRow) -> str:

@@ -195,7 +195,7 @@ def length_text(length_m: float) -> str:
 def crs_text(crs: str) -> str:
     """Return a CRS as a short code, or its name where it has none."""
     known = CRS.from_user_input(crs)
-    authority = known.to_authority(min_confidence=25)
+    authority = known.to_authority()
     return ":".join(authority) if authority else known.name
 
 

@@ -172,7 +172,9 @@ def _in_extent(raster: RasterFacts, sample: RegionSample) -> NDArray[np.bool_]:
     change = transformer(sample.grid.crs, raster.crs)
     if change is not None:
         easting, northing = change.transform(easting, northing)
-    cols, rows = ~raster.transform * (easting, northing)
+    back = ~raster.transform
+    cols = back.a * easting + back.b * northing + back.c
+    rows = back.d * easting + back.e * northing + back.f
     inside: NDArray[np.bool_] = (
         (rows >= 0) & (rows < raster.height) & (cols >= 0) & (cols < raster.width)
     )
