@@ -30,6 +30,7 @@ from hazardrank.sources.hazard_records import read_records
 from hazardrank.sources.layers import LayerReader
 from hazardrank.sources.region import FileLayers, open_layers, region_grid
 from hazardrank.sources.tables import FeatureTable, read_table
+from hazardrank.sources.vectors import MARGIN_M
 from hazardrank.validation.training_set import LocationTest, Matrix, TrainingSet
 
 DistrictOf = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.object_]]
@@ -155,10 +156,18 @@ class LayerCase:
             )
 
 
-def open_region(settings: RegionCommandSettings) -> FileLayers:
-    """Open the region's layers; prepared vectors are kept beside the data or in the cache."""
-    data_dir = data_dir_of(settings)
-    return open_layers(settings.region, data_dir, Path(CACHE_FOLDER).absolute())
+def open_region(settings: RegionCommandSettings, features: FeatureSet | None = None) -> FileLayers:
+    """Open the region's layers, with a margin as wide as the widest feature reaches.
+
+    Vectors are prepared once, in ``.hazardrank_cache`` under the working folder.
+    """
+    reach_m = 0.0 if features is None else max((f.halo_m for f in features.families), default=0.0)
+    return open_layers(
+        settings.region,
+        data_dir_of(settings),
+        Path(CACHE_FOLDER).absolute(),
+        margin_m=max(MARGIN_M, reach_m),
+    )
 
 
 def label_layers(
@@ -180,8 +189,8 @@ def label_layers(
 
 
 def _layer_case(settings: RegionCommandSettings, progress: Progress) -> LayerCase:
-    layers = open_region(settings)
     features = build_features(settings.features, settings.region.layers)
+    layers = open_region(settings, features)
     records = read_records(settings.region, data_dir_of(settings))
     labeller, labelled = label_layers(settings, layers, records, progress)
     district_of = _districts(settings.validation.folds, layers)
