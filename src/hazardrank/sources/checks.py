@@ -1,7 +1,8 @@
 """Everything that can be known of a region's files before training on them.
 
-Nothing here prints, writes or repairs. Vector files are read in chunks, rasters at a
-lattice of points, so that memory does not grow with the region.
+Nothing here prints, writes or repairs. Rasters are looked at on a lattice of at most
+400 × 400 points, so that memory does not grow with them. Of vector files, one at a time is
+held: a layer's features within 50 km of the region, a file's records.
 """
 
 from __future__ import annotations
