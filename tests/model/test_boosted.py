@@ -43,11 +43,18 @@ def test_the_same_seed_gives_the_same_text_and_another_seed_another(specs, side,
     assert trees(specs, seed=4).fit(side).text() != model.text()
 
 
-def test_the_number_of_threads_changes_nothing(specs, side, model, new_side):
+def test_the_number_of_threads_changes_nothing(specs, side, model, new_side, monkeypatch):
+    monkeypatch.setattr("hazardrank.model.boosted.CELLS_PER_THREAD", 100)
     two = trees(specs, threads=2).fit(side)
+    assert "[num_threads: 2]" in two.booster.model_to_string()
     assert two.text() == model.text()
     assert two.calibrator == model.calibrator
     np.testing.assert_array_equal(two.scores(new_side.matrix), model.scores(new_side.matrix))
+
+
+def test_few_cells_are_left_to_one_thread(specs, side):
+    fitted = trees(specs, threads=8).fit(side)
+    assert "[num_threads: 1]" in fitted.booster.model_to_string()
 
 
 def test_rounds_minimise_the_loss_over_all_inner_cells(specs, side):
