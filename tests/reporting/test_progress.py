@@ -72,7 +72,7 @@ def test_reach_learns_the_total_on_the_way(stream, clock):
     with Progress(stream=stream, interval_s=1, clock=clock).stage("Features", None, "blocks") as on:
         clock.now_s = 4.0
         on.reach(1, 4)
-    assert "Features: 25 %, 0.25 blocks/s, 12 s left" in stream.getvalue()
+    assert "Features: 25 %, 4.0 s per block, 12 s left" in stream.getvalue()
 
 
 def test_a_stage_in_which_nothing_is_counted_has_no_rate(stream, clock):

@@ -129,7 +129,7 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(self.unit if speed is None else f"{_number(speed)} {self.unit}/s", style="dim")
+        return Text(_rate(speed, self.unit) if speed else self.unit, style="dim")
 
 
 class _BarStage(Stage):
@@ -174,12 +174,12 @@ class _PlainStage(Stage):
     def finish(self) -> None:
         """Say how long the stage took."""
         seconds = self.progress.clock() - self.started_s
-        rate = f", {_number(self.done / seconds)} {self.unit}/s" if self.done and seconds else ""
+        rate = f", {_rate(self.done / seconds, self.unit)}" if self.done and seconds else ""
         self._say(f"{self.title}: done in {_duration(seconds)}{rate}")
 
     def _state(self, seconds: float) -> str:
         rate = self.done / seconds
-        speed = f"{_number(rate)} {self.unit}/s"
+        speed = _rate(rate, self.unit) if rate else f"no {self.unit} yet"
         if not self.total:
             return f"{_number(self.done)} {self.unit}, {speed}"
         left = _duration(max(self.total - self.done, 0) / rate) if rate else "unknown time"
@@ -192,6 +192,13 @@ class _PlainStage(Stage):
 def _number(value: float) -> str:
     """Three significant figures below a thousand, thousands grouped above."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def _rate(per_second: float, unit: str) -> str:
+    """Return units per second, or the time one takes where that is more than a second."""
+    if per_second >= 1:
+        return f"{_number(per_second)} {unit}/s"
+    return f"{_duration(1 / per_second)} per {unit.removesuffix('s')}"
 
 
 def _duration(seconds: float) -> str:
