@@ -50,12 +50,12 @@ def test_repeated_vertices_are_left_out_and_a_line_of_no_length_is_a_point():
         [shapely.LineString([(0, 0), (0, 0), (1, 0), (1, 0)]), shapely.LineString([(7, 7), (7, 7)])]
     )
     assert segments.ends.tolist() == [[0, 0, 1, 0], [7, 7, 7, 7]]
-    assert segments.packed()[:, 4].tolist() == [1, 0]
+    assert segments.packed[:, 4].tolist() == [1, 0]
 
 
 def test_nothing_packs_to_nothing():
     assert len(segments_of([])) == 0
-    assert segments_of([]).packed().shape == (0, 5)
+    assert segments_of([]).packed.shape == (0, 5)
 
 
 def test_taking_segments_cuts_links_to_those_left_out():

@@ -63,8 +63,15 @@ class CellTiles:
     def restored(self, values: NDArray[Value]) -> NDArray[Value]:
         """Return values, one a cell on the last axis, in the caller's order of cells."""
         result = np.empty_like(values)
-        result[..., self.order] = values
+        _scatter(np.atleast_2d(values), self.order, np.atleast_2d(result))
         return result
+
+
+@njit(cache=True, nogil=True)
+def _scatter(values, order, result):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    for row in range(len(values)):
+        for k in range(len(order)):
+            result[row, order[k]] = values[row, k]
 
 
 def tiles_of_grid(grid: SurveyGrid) -> CellTiles:
@@ -232,7 +239,7 @@ def candidates(
         tiles.boxes,
         tiles.codes,
         tiles.first,
-        segments.packed(),
+        segments.packed,
         float(reach_m),
         nearest,
         excluded.owner,

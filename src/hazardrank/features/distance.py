@@ -72,7 +72,7 @@ def nearest_segments(
         tiles.northing,
         first,
         lists,
-        segments.packed(),
+        segments.packed,
         left_out.owner,
         left_out.n_owners,
         left_out.first,

@@ -39,6 +39,7 @@ from hazardrank.features.segments import (
     FloatArray,
     IndexArray,
     Segments,
+    as_block,
     chosen,
     grown,
     metres_word,
@@ -164,7 +165,7 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
             points = nearest_points(*grid.centres(*cells), nearest.segment, segments)
             downhill = downhill_of(layers.continuous(settings.elevation, grid.expanded(1)))
             found.append(_facing(grid.centres(*cells), points, downhill.reshape(2, -1)))
-        return np.stack(found).reshape(-1, *grid.shape).astype(np.float32)
+        return as_block(found, grid)
 
     def _days(self, table: gpd.GeoDataFrame) -> tuple[IndexArray, IndexArray, NDArray[np.bool_]]:
         """Return first and last day of each line as day numbers, and which know both."""

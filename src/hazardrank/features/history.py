@@ -134,23 +134,38 @@ class HazardHistoryFamily(HistoryFamily[HistorySettings]):
         FeatureError
             If a table with records has no ``hazard_id``.
         """
-        found: list[FloatArray] = []
         hazards = known_hazards(known)
         if len(easting) == 0:
             return np.empty((len(self.specs), 0), np.float32)
-        bounds = (easting.min(), northing.min(), easting.max(), northing.max())
         tiles = tiles_of_points(easting, northing, cell_size_m)
         cell, owner = own_hazards(easting, northing, cell_size_m, hazards)
         own = Exclusions.of_pairs(np.empty(0, np.int64), hazards.n_owners, tiles, cell, owner)
+        bounds = (easting.min(), northing.min(), easting.max(), northing.max())
         reach_m = max(self.settings.cap_m, *self.settings.radii_m, 0.0)
         near = hazards.segments.near(grown(bounds, reach_m))
-        for kind in self.settings.kinds:
-            segments = near if kind == "any" else near.of_features(hazards.kind == kind)
+        of_kind = {}
+        for kind in _KINDS if "any" in self.settings.kinds else self.settings.kinds:
+            segments = near.of_features(hazards.kind == kind)
             others = replace(own, owner=hazards.owner[segments.feature])
-            found.append(nearest_segments(tiles, segments, self.settings.cap_m, others).distance_m)
-            if self.settings.radii_m:
-                found += list(records_per_km2(tiles, segments, self.settings.radii_m, others))
-        return np.stack(found).astype(np.float32)
+            of_kind[kind] = self._of_records(tiles, segments, others)
+        if "any" in self.settings.kinds:
+            parts = np.stack([of_kind[kind] for kind in _KINDS])
+            of_kind["any"] = np.concatenate([parts[:, :1].min(axis=0), parts[:, 1:].sum(axis=0)])
+        block = np.concatenate([of_kind[kind] for kind in self.settings.kinds])
+        block /= np.tile(self._divisors(), len(self.settings.kinds))[:, None]
+        return block.astype(np.float32)
+
+    def _of_records(self, tiles: CellTiles, segments: Segments, others: Exclusions) -> FloatArray:
+        """Return distance (m), then the count within each radius, (1 + n_radii, n_cells)."""
+        found = np.empty((1 + len(self.settings.radii_m), len(tiles)))
+        found[0] = nearest_segments(tiles, segments, self.settings.cap_m, others).distance_m
+        if self.settings.radii_m:
+            found[1:] = records_within(tiles, segments, self.settings.radii_m, others)
+        return found
+
+    def _divisors(self) -> FloatArray:
+        """Return 1 for the distance, and the area of each disc in km²."""
+        return np.array([1.0, *(np.pi * radius_m**2 / 1e6 for radius_m in self.settings.radii_m)])
 
 
 @dataclass(frozen=True)
@@ -254,10 +269,10 @@ def own_hazards(
     return np.concatenate([inside, touched]), hazards.owner[record]
 
 
-def records_per_km2(
+def records_within(
     tiles: CellTiles, segments: Segments, radii_m: tuple[float, ...], others: Exclusions
 ) -> FloatArray:
-    """Return how many records lie within radii of each cell, per km² of the disc.
+    """Return how many records have some part within radii of each cell.
 
     Parameters
     ----------
@@ -285,7 +300,7 @@ def records_per_km2(
         tiles.northing,
         first,
         lists,
-        segments.packed(),
+        segments.packed,
         segments.feature,
         others.owner,
         others.n_owners,
@@ -294,7 +309,7 @@ def records_per_km2(
         radii,
         count,
     )
-    return tiles.restored(count) / (np.pi * radii**2 / 1e6)[:, None]
+    return tiles.restored(count)
 
 
 @njit(cache=True, nogil=True)

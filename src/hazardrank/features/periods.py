@@ -55,7 +55,7 @@ def held_nearby(
         tiles.northing,
         first,
         lists,
-        in_time.packed(),
+        in_time.packed,
         first_day[in_time.feature].astype(float),
         last_day[in_time.feature].astype(float) + 1,
         np.asarray(radii_m, dtype=float),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import geopandas as gpd
 import numpy as np
@@ -17,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from hazardrank.errors import FeatureError
-from hazardrank.grid import Bounds
+from hazardrank.grid import Bounds, SurveyGrid
 from hazardrank.settings import LayerSettings
 
 FloatArray = NDArray[np.float64]
@@ -55,14 +56,12 @@ class Segments:
         """Length of each segment in metres."""
         return np.hypot(self.ends[:, 2] - self.ends[:, 0], self.ends[:, 3] - self.ends[:, 1])
 
+    @cached_property
     def packed(self) -> FloatArray:
-        """Return what the distance kernels read.
+        """What the distance kernels read, float64 of shape (n_segments, 5).
 
-        Returns
-        -------
-        ndarray of float64, shape (n_segments, 5)
-            Start easting and northing, easting and northing difference to the end, and
-            1 / length² (m⁻²; all three zero for a point).
+        Start easting and northing, easting and northing difference to the end, and
+        1 / length² (m⁻²; all three zero for a point).
         """
         packed = np.empty((len(self), 5))
         packed[:, :2] = self.ends[:, :2]
@@ -224,6 +223,14 @@ def class_words(classes: Sequence[str], path: str) -> dict[str, str]:
 def metres_word(distance_m: float) -> str:
     """Return a distance as it stands in feature names: ``500m``, ``2p5m``."""
     return f"{distance_m:.10g}m".replace(".", "p")
+
+
+def as_block(rows: Sequence[FloatArray], grid: SurveyGrid) -> NDArray[np.float32]:
+    """Return features of a block's cells, one array a feature, as (n_features, rows, cols)."""
+    block = np.empty((len(rows), grid.n_cells), np.float32)
+    for number, values in enumerate(rows):
+        block[number] = values
+    return block.reshape(len(rows), *grid.shape)
 
 
 def grown(bounds: Bounds, margin_m: float) -> Bounds:

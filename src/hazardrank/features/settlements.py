@@ -32,6 +32,7 @@ from hazardrank.features.distance import nearest_segments
 from hazardrank.features.segments import (
     FloatArray,
     IndexArray,
+    as_block,
     chosen,
     grown,
     require_column,
@@ -118,7 +119,7 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
         found = [distance_m]
         if settings.population is not None:
             found.append(self._gravity(tiles, table, settings.population))
-        return np.stack(found).reshape(-1, *grid.shape).astype(np.float32)
+        return as_block(found, grid)
 
     def _gravity(self, tiles: CellTiles, table: gpd.GeoDataFrame, column: str) -> FloatArray:
         require_column(table, column, f"features.{self.key}.population")

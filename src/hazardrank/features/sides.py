@@ -34,9 +34,7 @@ def side_of(
         NaN where neither holds: no segment, a point, or straight ahead of a line's end.
     """
     side = np.full(len(segment), np.nan)
-    _sides(
-        easting, northing, segment, segments.packed(), segments.previous, segments.following, side
-    )
+    _sides(easting, northing, segment, segments.packed, segments.previous, segments.following, side)
     return side
 
 
@@ -50,7 +48,7 @@ def nearest_points(
     ndarray of float64, shape (n_cells, 2)
         Easting and northing in metres, NaN where `segment` is -1.
     """
-    packed = segments.packed()[segment] if len(segments) else np.full((len(segment), 5), np.nan)
+    packed = segments.packed[segment] if len(segments) else np.full((len(segment), 5), np.nan)
     east_m, north_m = easting - packed[:, 0], northing - packed[:, 1]
     share = np.clip((east_m * packed[:, 2] + north_m * packed[:, 3]) * packed[:, 4], 0.0, 1.0)
     points: FloatArray = packed[:, :2] + share[:, None] * packed[:, 2:4]
