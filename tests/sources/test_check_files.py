@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from rasterio.enums import Resampling
 from rasterio.transform import Affine
 
 from hazardrank.grid import SurveyGrid
@@ -91,6 +92,34 @@ def test_a_raster_without_nodata_has_no_zeros_outside_its_extent(tmp_path, sampl
     found = sample_raster(RasterFacts.of(path, continuous(), "r"), sample)
     assert set(found.values) == {7.0}
     assert (found.coverage, found.missing) == (0.5, 0.0)
+
+
+def test_values_are_those_of_the_cells_whatever_the_blocks(tmp_path):
+    values = np.random.default_rng(5).integers(0, 1000, (100, 200)).astype("float32")
+    expected = values[5::10, 5::10]  # lattice points lie in every tenth cell of 10 m
+    options = ({}, {"tiled": True, "blockxsize": 16, "blockysize": 32})
+    for option in options:
+        path = raster(tmp_path, values, size=10, **option)
+        found = sample_raster(RasterFacts.of(path, continuous(), "r"), RegionSample.of(GRID))
+        assert found.values.tolist() == expected.ravel().tolist()
+
+
+def test_a_very_large_raster_is_read_from_its_overview(tmp_path, sample, monkeypatch):
+    values = np.repeat(np.repeat(np.arange(200.0).reshape(10, 20), 8, 0), 8, 1)
+    path = raster(tmp_path, values.astype("float32"), size=12.5)
+    with rasterio.open(path, "r+") as out:
+        out.build_overviews([2, 8, 16], Resampling.nearest)
+    whole = sample_raster(RasterFacts.of(path, continuous(), "r"), sample)
+    opened = []
+    real_open = rasterio.open
+    monkeypatch.setattr(
+        "hazardrank.sources.region_sample.rasterio.open",
+        lambda *given, **options: opened.append(options) or real_open(*given, **options),
+    )
+    monkeypatch.setattr("hazardrank.sources.region_sample.LARGE_RASTER_CELLS", 100)
+    coarse = sample_raster(RasterFacts.of(path, continuous(), "r"), sample)
+    assert {"overview_level": 1} in opened  # 8 × 12.5 m is the lattice's step; 16 × is coarser
+    assert coarse.values.tolist() == whole.values.tolist() == list(np.arange(200.0))
 
 
 def test_a_mask_of_its_own_means_missing(tmp_path, sample):

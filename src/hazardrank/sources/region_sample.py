@@ -9,16 +9,18 @@ import numpy as np
 import rasterio
 import shapely
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
-from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
 
 from hazardrank.grid import Bounds, SurveyGrid
 from hazardrank.sources.geometries import transformer
-from hazardrank.sources.rasters import RasterFacts
+from hazardrank.sources.rasters import GDAL_CACHE_BYTES, RasterFacts
 
 #: Points along the longer side of the lattice.
 POINTS_A_SIDE = 400
+#: From this many cells on, a raster's overviews are used.
+LARGE_RASTER_CELLS = 5e8
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,6 @@ class RegionSample:
         return cls(grid, step_m, shape, inside)
 
     @property
-    def transform(self) -> Affine:
-        """Affine whose pixel centres are the points."""
-        return Affine(self.step_m, 0, self.grid.west_m, 0, -self.step_m, self.grid.north_m)
-
-    @property
     def n_inside(self) -> int:
         """Number of points in the area of interest."""
         return int(self.inside.sum())
@@ -127,9 +124,10 @@ class RasterSample:
 
 
 def sample_raster(raster: RasterFacts, sample: RegionSample) -> RasterSample:
-    """Read a raster at the points of a lattice, each by its nearest cell.
+    """Read a raster at the points of a lattice, each by the cell it lies in.
 
-    The raster is never read whole into memory: GDAL warps it onto the lattice in chunks.
+    The file's blocks are read one at a time, so that memory does not grow with the raster.
+    A very large raster is read from an overview no coarser than the lattice, if it has one.
 
     Parameters
     ----------
@@ -138,44 +136,65 @@ def sample_raster(raster: RasterFacts, sample: RegionSample) -> RasterSample:
     sample : RegionSample
         The lattice.
     """
-    rows, cols = sample.shape
+    col, row = _cells(raster, sample)
+    in_extent = (row >= 0) & (row < raster.height) & (col >= 0) & (col < raster.width)
+    col, row = col[in_extent], row[in_extent]
     with (
-        rasterio.open(raster.path) as source,
-        WarpedVRT(
-            source,
-            src_crs=raster.crs,
-            crs=sample.grid.crs,
-            transform=sample.transform,
-            width=cols,
-            height=rows,
-            resampling=Resampling.nearest,
-            src_nodata=raster.nodata,
-            nodata=raster.nodata,
-            add_alpha=raster.has_mask and raster.nodata is None,
-        ) as warped,
+        rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES),
+        rasterio.open(raster.path, **_overview(raster, sample)) as source,
     ):
-        stored = warped.read(raster.band).astype(np.float64)[sample.inside]
-        valid = warped.read_masks(raster.band)[sample.inside] > 0
-    in_extent = _in_extent(raster, sample)
-    valid &= in_extent & np.isfinite(stored)
+        across, down = source.width / raster.width, source.height / raster.height
+        stored, valid = _look_up(source, raster, col * across, row * down)
+    valid &= np.isfinite(stored)
     if raster.nodata is not None:
         valid &= stored != raster.nodata
     values = stored[valid] * raster.scale + raster.offset
-    return RasterSample(
-        values, share(valid, sample.n_inside), share(in_extent & ~valid, int(in_extent.sum()))
-    )
+    return RasterSample(values, share(valid, sample.n_inside), share(~valid, len(valid)))
 
 
-def _in_extent(raster: RasterFacts, sample: RegionSample) -> NDArray[np.bool_]:
-    """Return which inside points lie in the raster's extent, shape (n_inside,)."""
+def _cells(raster: RasterFacts, sample: RegionSample) -> tuple[Floats, Floats]:
+    """Return column and row of the inside points in the raster, shape (n_inside,)."""
     easting, northing = sample.points()
     change = transformer(sample.grid.crs, raster.crs)
     if change is not None:
         easting, northing = change.transform(easting, northing)
     back = ~raster.transform
-    cols = back.a * easting + back.b * northing + back.c
-    rows = back.d * easting + back.e * northing + back.f
-    inside: NDArray[np.bool_] = (
-        (rows >= 0) & (rows < raster.height) & (cols >= 0) & (cols < raster.width)
-    )
-    return inside
+    col = back.a * easting + back.b * northing + back.c
+    row = back.d * easting + back.e * northing + back.f
+    return col, row
+
+
+def _overview(raster: RasterFacts, sample: RegionSample) -> dict[str, int]:
+    """Return the overview to open a very large raster by, as an option of `rasterio.open`."""
+    if raster.width * raster.height < LARGE_RASTER_CELLS:
+        return {}
+    with rasterio.open(raster.path) as source:
+        factors = source.overviews(raster.band)
+    pixel_m = raster.pixel_m(sample.grid)
+    fitting = [level for level, factor in enumerate(factors) if factor * pixel_m <= sample.step_m]
+    return {"overview_level": fitting[-1]} if fitting else {}
+
+
+def _look_up(
+    source: rasterio.DatasetReader, raster: RasterFacts, col: Floats, row: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the stored values of cells, and which are not masked, block by block."""
+    cols = np.minimum(col.astype(np.int64), source.width - 1)
+    rows = np.minimum(row.astype(np.int64), source.height - 1)
+    height, width = source.block_shapes[raster.band - 1]
+    block = (rows // height) * (source.width // width + 1) + cols // width
+    order = np.argsort(block, kind="stable")
+    stored, valid = np.empty(len(cols)), np.ones(len(cols), bool)
+    starts = np.flatnonzero(np.diff(block[order], prepend=-1))
+    for at in np.split(order, starts[1:]):
+        if not len(at):
+            continue
+        top, left = rows[at[0]] // height * height, cols[at[0]] // width * width
+        window = Window(
+            left, top, min(width, source.width - left), min(height, source.height - top)
+        )
+        stored[at] = source.read(raster.band, window=window)[rows[at] - top, cols[at] - left]
+        if raster.has_mask:
+            mask = source.read_masks(raster.band, window=window)
+            valid[at] = mask[rows[at] - top, cols[at] - left] > 0
+    return stored, valid
