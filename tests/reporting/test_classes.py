@@ -41,8 +41,8 @@ def test_limits_fit_an_area_of_which_a_third_are_contaminated():
     likelihood = np.random.default_rng(5).beta(2, 4, 20_000)
     classes = LikelihoodClasses.fitting(likelihood)
     # scipy.stats.beta(2, 4).ppf of the shares: 0.20, 0.33, 0.45, 0.58, 0.68, 0.78; and
-    # 45 lies past the geometric middle of 40 and 50.
-    assert classes.limits_percent == (20.0, 30.0, 50.0, 60.0, 70.0, 80.0)
+    # 33 lies nearer to 35 than to 30.
+    assert classes.limits_percent == (20.0, 35.0, 45.0, 60.0, 70.0, 80.0)
 
 
 def test_one_value_and_no_value_still_have_a_legend():

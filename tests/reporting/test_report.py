@@ -108,6 +108,7 @@ def test_the_page_closes_its_tags_and_escapes_names(real):
         "Digest of settings, data and code: 9f8e7d6c",
         "python -m train region=somewhere",
         "chance that a contaminated cell ranks above a released one",
+        "the share of held-out cells that are contaminated, 20.0 % here",
     ],
 )
 def test_the_page_says(real, words):

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-#: Round limits in percent: a 1-2-5 series below 20 %, steps of ten above.
+#: Round limits in percent: a 1-2-5 series below 10 %, then steps of five, then of ten.
 ROUND_LIMITS_PERCENT = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
-    *(20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0),
+    *(15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 99.0),
 )
 #: Shares of the map's area that limits aim to leave below them. Steps narrow towards the
 #: top, because the rare high values are what a planner looks for.

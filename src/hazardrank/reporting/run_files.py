@@ -73,6 +73,13 @@ class RunMetrics:
             return ""
         return "Compared with unlabelled background: not known to be uncontaminated."
 
+    @property
+    def share_contaminated(self) -> float:
+        """Share of the held-out cells that are contaminated: the PR-AUC of no skill."""
+        n_cells = sum(int(fold.get("n_cells") or 0) for fold in self.folds)
+        n_contaminated = sum(int(fold.get("n_contaminated") or 0) for fold in self.folds)
+        return n_contaminated / max(n_cells, 1)
+
     def random_gap(self, metric: str) -> float | None:
         """Return how much better the random split looks than the held-out land."""
         honest = self.pooled.get(metric)

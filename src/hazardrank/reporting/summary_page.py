@@ -84,6 +84,7 @@ def write_summary_page(html: Path, content: PageContent) -> Path:
         protocol=words.PROTOCOLS.get(metrics.protocol, metrics.protocol),
         fold_sentences=fold_sentences(content.settings),
         gap=words.gap_sentence(metrics.random_gap("roc_auc")),
+        no_skill_pr=words.percent(metrics.share_contaminated),
         unsurveyed=words.percent(metrics.n_unsurveyed / max(metrics.n_cells, 1)),
         area_km2=_area_km2(region, metrics),
         grid=_grid(region),
