@@ -166,3 +166,8 @@ def test_the_grid_may_lie_anywhere(bundle, features, layers, grid, tmp_path):
     np.testing.assert_array_equal(
         read_block(inner.likelihood_map, part), read_block(whole.likelihood_map, part)
     )
+
+
+def test_threads_are_those_given_or_the_cores_there_are():
+    assert ComputeSettings(threads=3).n_threads == 3
+    assert ComputeSettings().n_threads >= 1
