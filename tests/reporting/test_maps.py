@@ -6,16 +6,11 @@ import rasterio
 from rasterio.enums import Resampling
 
 from hazardrank.errors import OutputError
-from hazardrank.reporting import maps, palette
+from hazardrank.reporting import map_image, map_page, maps, palette
 from hazardrank.reporting.classes import LikelihoodClasses
-from hazardrank.reporting.maps import (
-    MapText,
-    compose_likelihood,
-    compose_status,
-    likelihood_map,
-    read_reduced,
-    survey_status_map,
-)
+from hazardrank.reporting.map_image import compose_likelihood, compose_status, read_reduced
+from hazardrank.reporting.map_page import MapText
+from hazardrank.reporting.maps import likelihood_map, survey_status_map
 from tests.reporting.run_folder import colours_of, some_land, write_rasters
 
 TEXT = MapText("Somewhere", "Records as of 2021-06-30 · run 1", ("A note.",), simulated=True)
@@ -44,13 +39,13 @@ def draw(folder, text=TEXT, **options):
 def words_of(monkeypatch) -> list[str]:
     """Collect every line of text drawn on a page."""
     said: list[str] = []
-    plain = maps._PixelAxes.text
+    plain = map_page.PixelAxes.text
 
     def record(self, left_px, middle_px, text, *rest, **more):
         said.append(text)
         plain(self, left_px, middle_px, text, *rest, **more)
 
-    monkeypatch.setattr(maps._PixelAxes, "text", record)
+    monkeypatch.setattr(map_page.PixelAxes, "text", record)
     return said
 
 
@@ -79,7 +74,7 @@ def test_unsurveyed_land_is_hatched_and_surveyed_land_is_not():
     colours = {tuple(pixel) for pixel in image[:, :30].reshape(-1, 3).tolist()}
     share_of_lines = (image[:, :30] != rgb(palette.likelihood_colours(2)[0])).any(axis=2).mean()
     assert len(colours) == 2
-    assert share_of_lines == pytest.approx(2 / maps.HATCH_PERIOD_PX)
+    assert share_of_lines == pytest.approx(2 / map_image.HATCH_PERIOD_PX)
     assert len(np.unique(image[:, 30:].reshape(-1, 3), axis=0)) == 1
 
 
@@ -117,8 +112,8 @@ def test_the_page_says_what_must_be_said(folder, monkeypatch):
     said = words_of(monkeypatch)
     draw(folder)
     text = "\n".join(said)
-    assert maps.NO_SAFE_COLOUR in said
-    assert maps.SIMULATED_BANNER in said
+    assert map_page.NO_SAFE_COLOUR in said
+    assert map_page.SIMULATED_BANNER in said
     assert "Contamination likelihood – Somewhere" in said
     assert "A note." in said
     assert TEXT.provenance in text
@@ -131,8 +126,8 @@ def test_the_page_says_what_must_be_said(folder, monkeypatch):
 def test_a_real_area_carries_no_simulation_banner(folder, monkeypatch):
     said = words_of(monkeypatch)
     draw(folder, MapText("Somewhere"))
-    assert maps.SIMULATED_BANNER not in said
-    assert maps.NO_SAFE_COLOUR in said
+    assert map_page.SIMULATED_BANNER not in said
+    assert map_page.NO_SAFE_COLOUR in said
 
 
 def test_legend_shares_are_of_the_area(folder, monkeypatch):

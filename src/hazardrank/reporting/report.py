@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hazardrank.reporting import figures, run_files
 from hazardrank.reporting.figures import FigureText
-from hazardrank.reporting.maps import MapText, likelihood_map, survey_status_map
+from hazardrank.reporting.map_page import MapText
+from hazardrank.reporting.maps import likelihood_map, survey_status_map
 from hazardrank.reporting.run_files import RunMetrics
 from hazardrank.reporting.summary_page import PageContent, write_summary_page
 

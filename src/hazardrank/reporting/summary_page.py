@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hazardrank.reporting import palette, words
-from hazardrank.reporting.maps import SIMULATED_BANNER
+from hazardrank.reporting.map_page import SIMULATED_BANNER
 from hazardrank.reporting.run_files import RunMetrics, fold_sentences, write_whole
 
 #: What each picture shows, by the stem of its file.
