@@ -60,6 +60,11 @@ class CellTiles:
     def __len__(self) -> int:
         return len(self.order)
 
+    @property
+    def largest(self) -> int:
+        """Number of cells of the largest tile."""
+        return int(np.diff(self.first).max(initial=0))
+
     def restored(self, values: NDArray[Value]) -> NDArray[Value]:
         """Return values, one a cell on the last axis, in the caller's order of cells."""
         result = np.empty_like(values)
@@ -234,22 +239,36 @@ def candidates(
     lists : ndarray of int32
         Segment numbers, ascending within a tile.
     """
-    excluded = exclusions or Exclusions.none(len(segments), len(tiles))
-    return _candidates(
+    left_out = exclusions or Exclusions.none(len(segments), len(tiles))
+    n_tiles, n_segments = len(tiles.codes), len(segments)
+    first = np.zeros(n_tiles + 1, np.int64)
+    lists = np.empty(4 * n_tiles + 64, np.int32)
+    if n_tiles == 0 or n_segments == 0:
+        return first, lists[:0]
+    bounds_m = np.full(n_tiles, float(reach_m))
+    if nearest and len(left_out.excluded) == 0:
+        _lower_bounds(tiles.boxes, segments.packed, bounds_m)
+    arena = np.empty(4 * n_segments, np.int32)
+    arena[:n_segments] = np.arange(n_segments)
+    lists = _candidates(
         tiles.boxes,
+        bounds_m,
         tiles.codes,
         tiles.first,
         segments.packed,
-        float(reach_m),
         nearest,
-        excluded.owner,
-        excluded.n_owners,
-        excluded.first,
-        excluded.excluded,
+        left_out.owner,
+        left_out.first,
+        left_out.excluded,
+        np.full(left_out.n_owners, -1, np.int64),
+        arena,
+        lists,
+        first,
     )
+    return first, lists[: first[-1]]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def squared_distance(
     start_e: float,
     start_n: float,
@@ -281,7 +300,24 @@ def _split(codes: IndexArray, a: int, b: int) -> int:
     while differing >> (bit + 1):
         bit += 1
     threshold = (codes[b - 1] >> bit) << bit
-    return a + int(np.searchsorted(codes[a:b], threshold))
+    while a < b:
+        middle = (a + b) // 2
+        if codes[middle] < threshold:
+            a = middle + 1
+        else:
+            b = middle
+    return a
+
+
+@njit(cache=True, nogil=True)
+def _with_room(numbers: NDArray[np.int32], used: int, needed: int) -> NDArray[np.int32]:
+    """Return `numbers`, or a longer copy of its first `used`, with room for `needed`."""
+    if needed <= len(numbers):
+        return numbers
+    longer = np.empty(2 * needed, np.int32)
+    for k in range(used):
+        longer[k] = numbers[k]
+    return longer
 
 
 @njit(cache=True, nogil=True)
@@ -340,66 +376,57 @@ def _box(boxes: FloatArray, bounds_m: FloatArray, a: int, b: int) -> tuple[Float
     return box, bound_m
 
 
-@njit(cache=True, nogil=True)
-def _bounds(boxes: FloatArray, segments: FloatArray, reach_m: float) -> FloatArray:
-    """Return, for each tile, a distance within which each of its cells has a segment.
+def _lower_bounds(boxes: FloatArray, segments: FloatArray, bounds_m: FloatArray) -> None:
+    """Lower each tile's bound to a distance within which each of its cells has a segment.
 
     Some segment near each cell of a coarse lattice is found by spreading segments from
     neighbour to neighbour (Danielsson 1980). It need not be the nearest: any gives a bound.
     """
-    west, south = boxes[:, 0].min(), boxes[:, 1].min()
-    east, north = boxes[:, 2].max(), boxes[:, 3].max()
-    step = max(np.sqrt((east - west) * (north - south) / len(boxes)), 1.0)
-    step = max(step, (east - west) / 2000, (north - south) / 2000)
-    n_cols, n_rows = int((east - west) / step) + 1, int((north - south) / step) + 1
-    seed = np.full((n_rows, n_cols), -1, np.int64)
-    squared = np.full((n_rows, n_cols), np.inf)
+    west, south = boxes[:, :2].min(axis=0)
+    east_m, north_m = boxes[:, 2:].max(axis=0) - (west, south)
+    step = max(np.sqrt(east_m * north_m / len(boxes)), east_m / 2000, north_m / 2000, 1.0)
+    shape = (int(north_m / step) + 1, int(east_m / step) + 1)
+    seed, squared = np.full(shape, -1, np.int64), np.full(shape, np.inf)
+    _spread_segments(segments, west, south, step, seed, squared)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half_m = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) / 2
+    col, row = ((centres - (west, south)) / step).astype(np.int64).T
+    near = segments[seed[row, col]]
+    way = centres - near[:, :2]
+    share = np.clip((way * near[:, 2:4]).sum(axis=1) * near[:, 4], 0.0, 1.0)
+    way -= share[:, None] * near[:, 2:4]
+    np.minimum(bounds_m, np.hypot(way[:, 0], way[:, 1]) + half_m, out=bounds_m)
+
+
+@njit(cache=True, nogil=True)
+def _spread_segments(
+    segments: FloatArray,
+    west: float,
+    south: float,
+    step: float,
+    seed: IndexArray,
+    squared: FloatArray,
+) -> None:
+    """Fill `seed` with a segment near each lattice cell: in four sweeps, there and back."""
+    n_rows, n_cols = seed.shape
     for s in range(len(segments)):
         col = int((segments[s, 0] + segments[s, 2] / 2 - west) / step)
         row = int((segments[s, 1] + segments[s, 3] / 2 - south) / step)
-        _offer(
-            segments,
-            s,
-            min(max(row, 0), n_rows - 1),
-            min(max(col, 0), n_cols - 1),
-            west,
-            south,
-            step,
-            seed,
-            squared,
-        )
-    for backward in (False, True):
-        sign = -1 if backward else 1
+        row, col = min(max(row, 0), n_rows - 1), min(max(col, 0), n_cols - 1)
+        _offer(segments, s, row, col, west, south, step, seed, squared)
+    for sweep in range(4):
+        down, right = 1 if sweep < 2 else -1, 1 if sweep % 2 == 0 else -1
         for i in range(n_rows):
-            row = n_rows - 1 - i if backward else i
-            for inverse in (False, True):
-                turn = -1 if inverse else 1
-                for j in range(n_cols):
-                    col = n_cols - 1 - j if inverse else j
-                    for d_row, d_col in ((0, turn), (sign, -1), (sign, 0), (sign, 1)):
-                        near_row, near_col = row - d_row, col - d_col
-                        if 0 <= near_row < n_rows and 0 <= near_col < n_cols:
-                            s = seed[near_row, near_col]
-                            if s >= 0:
-                                _offer(segments, s, row, col, west, south, step, seed, squared)
-    result = np.full(len(boxes), reach_m)
-    for tile in range(len(boxes)):
-        easting = (boxes[tile, 0] + boxes[tile, 2]) / 2
-        northing = (boxes[tile, 1] + boxes[tile, 3]) / 2
-        half_m = np.hypot(boxes[tile, 2] - boxes[tile, 0], boxes[tile, 3] - boxes[tile, 1]) / 2
-        s = seed[int((northing - south) / step), int((easting - west) / step)]
-        if s >= 0:
-            d2 = squared_distance(
-                segments[s, 0],
-                segments[s, 1],
-                segments[s, 2],
-                segments[s, 3],
-                segments[s, 4],
-                easting,
-                northing,
-            )
-            result[tile] = min(reach_m, np.sqrt(d2) + half_m)
-    return result
+            row = i if down == 1 else n_rows - 1 - i
+            for j in range(n_cols):
+                col = j if right == 1 else n_cols - 1 - j
+                for k in range(4):
+                    near_row = row if k == 0 else row - down
+                    near_col = col - right if k == 0 else col + k - 2
+                    if 0 <= near_row < n_rows and 0 <= near_col < n_cols:
+                        s = seed[near_row, near_col]
+                        if s >= 0:
+                            _offer(segments, s, row, col, west, south, step, seed, squared)
 
 
 @njit(cache=True, nogil=True)
@@ -432,70 +459,55 @@ def _offer(
 @njit(cache=True, nogil=True)
 def _candidates(
     boxes: FloatArray,
+    bounds_m: FloatArray,
     codes: IndexArray,
     first: IndexArray,
     segments: FloatArray,
-    reach_m: float,
     nearest: bool,
     owner: IndexArray,
-    n_owners: int,
     exclusion_first: IndexArray,
     excluded: IndexArray,
-) -> tuple[IndexArray, NDArray[np.int32]]:
-    n_tiles, n_segments = len(boxes), len(segments)
-    list_first = np.zeros(n_tiles + 1, np.int64)
-    lists = np.empty(4 * n_tiles + 64, np.int32)
-    if n_tiles == 0 or n_segments == 0:
-        return list_first, lists[:0]
-    # The lists of the nodes on the path from the root lie one after another in `arena`.
-    arena = np.empty(4 * n_segments, np.int32)
-    arena[:n_segments] = np.arange(n_segments)
-    arena_end = np.empty(66, np.int64)
-    arena_end[0], arena_end[1] = 0, n_segments
-    squared = np.empty(n_segments)
-    bounds_m = np.full(n_tiles, reach_m)
-    if nearest and len(excluded) == 0:
-        bounds_m = _bounds(boxes, segments, reach_m)
-    stamp = np.full(n_owners, -1, np.int64)
+    stamp: IndexArray,
+    arena: NDArray[np.int32],
+    lists: NDArray[np.int32],
+    list_first: IndexArray,
+) -> NDArray[np.int32]:
+    """Walk the tree of tiles from the root; return the lists, `list_first` is filled in.
+
+    The lists of the nodes on the path from the root lie one after another in `arena`,
+    that of depth d from ``arena_end[d - 1]`` to ``arena_end[d]``; it starts with all
+    segments. `stamp` (one number an owner) marks the owners that some cell of the node
+    at hand leaves out.
+    """
+    arena_end = np.zeros(66, np.int64)
+    arena_end[1] = len(segments)
+    squared = np.empty(len(segments))
     stack = np.empty((130, 3), np.int64)
-    stack[0] = (0, n_tiles, 1)
+    stack[0, 0], stack[0, 1], stack[0, 2] = 0, len(boxes), 1
     height, node = 1, 0
     while height:
         height -= 1
-        a, b, depth = stack[height]
+        a, b, depth = stack[height, 0], stack[height, 1], stack[height, 2]
         node += 1
         for k in range(exclusion_first[first[a]], exclusion_first[first[b]]):
             stamp[excluded[k]] = node
         start, end = arena_end[depth - 1], arena_end[depth]
-        if end + (end - start) > len(arena):
-            larger = np.empty(2 * (len(arena) + end - start), np.int32)
-            larger[:end] = arena[:end]
-            arena = larger
+        arena = _with_room(arena, end, 2 * end - start)
         box, bound_m = _box(boxes, bounds_m, a, b)
-        n = _narrow(
-            segments,
-            arena[start:end],
-            box,
-            bound_m,
-            nearest,
-            owner,
-            stamp,
-            node,
-            squared,
-            arena[end:],
-        )
+        parent, narrowed = arena[start:end], arena[end:]
+        n = _narrow(segments, parent, box, bound_m, nearest, owner, stamp, node, squared, narrowed)
         if b - a > 1 and n:
             arena_end[depth + 1] = end + n
             middle = _split(codes, a, b)
-            stack[height] = (middle, b, depth + 1)
-            stack[height + 1] = (a, middle, depth + 1)
-            height += 2
+            stack[height, 0], stack[height, 1], stack[height, 2] = middle, b, depth + 1
+            height += 1
+            stack[height, 0], stack[height, 1], stack[height, 2] = a, middle, depth + 1
+            height += 1
             continue
         written = list_first[a]
-        if written + n > len(lists):
-            longer = np.empty(2 * (len(lists) + n), np.int32)
-            longer[:written] = lists[:written]
-            lists = longer
-        lists[written : written + n] = arena[end : end + n]
-        list_first[a + 1 : b + 1] = written + n
-    return list_first, lists[: list_first[n_tiles]]
+        lists = _with_room(lists, written, written + n)
+        for k in range(n):
+            lists[written + k] = arena[end + k]
+        for tile in range(a, b):
+            list_first[tile + 1] = written + n
+    return lists

@@ -82,7 +82,7 @@ def cells_inside(cells: CellRows, rings: Segments) -> tuple[IndexArray, IndexArr
     bounds = np.flatnonzero(np.diff(rings.feature, prepend=-1, append=-1))
     cell, start = _inside(
         cells.easting, cells.first, cells.south_row, cells.cell_size_m, rings.ends, bounds
-    )
+    ).T
     return cells.order[cell], rings.feature[start]
 
 
@@ -97,19 +97,43 @@ def cells_touched(cells: CellRows, segments: Segments) -> tuple[IndexArray, Inde
     """
     cell, segment = _touched(
         cells.easting, cells.first, cells.south_row, cells.cell_size_m, segments.ends
-    )
+    ).T
     return cells.order[cell], segment
 
 
 @njit(cache=True, nogil=True)
-def _append(buffer: IndexArray, n: int, a: int, b: int) -> IndexArray:
-    """Write the pair (a, b) at row n, in a longer buffer if need be."""
-    if n == len(buffer):
-        longer = np.empty((2 * n + 64, 2), np.int64)
-        longer[:n] = buffer
-        buffer = longer
-    buffer[n, 0], buffer[n, 1] = a, b
-    return buffer
+def _with_room(pairs: IndexArray, n: int) -> IndexArray:
+    """Return `pairs`, or a longer copy, with room for one more than `n`."""
+    if n < len(pairs):
+        return pairs
+    longer = np.empty((2 * n + 64, 2), np.int64)
+    for k in range(n):
+        longer[k, 0], longer[k, 1] = pairs[k, 0], pairs[k, 1]
+    return longer
+
+
+@njit(cache=True, nogil=True)
+def _first_from(easting: FloatArray, low: int, high: int, west: float) -> int:
+    """Return the first of the cells low…high whose easting is at least `west`."""
+    while low < high:
+        middle = (low + high) // 2
+        if easting[middle] < west:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
+def _sort(values: FloatArray, a: int, b: int) -> None:
+    """Sort the few values a…b in place, by insertion."""
+    for k in range(a + 1, b):
+        value = values[k]
+        j = k
+        while j > a and values[j - 1] > value:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = value
 
 
 @njit(cache=True, nogil=True)
@@ -120,7 +144,7 @@ def _inside(
     cell_size_m: float,
     ends: FloatArray,
     bounds: IndexArray,
-) -> tuple[IndexArray, IndexArray]:
+) -> IndexArray:
     n_rows = len(row_first) - 1
     pairs = np.empty((64, 2), np.int64)
     n = 0
@@ -133,23 +157,26 @@ def _inside(
         crossings = _crossings(ring, south_row, cell_size_m, lowest, highest, crossing_first)
         for row in range(lowest, highest + 1):
             a, b = crossing_first[row - lowest], crossing_first[row - lowest + 1]
-            cuts = np.sort(crossings[a:b])
+            _sort(crossings, a, b)
             stop = row_first[row + 1]
             cell = row_first[row]
-            for k in range(0, len(cuts) - 1, 2):
-                cell += np.searchsorted(easting[cell:stop], cuts[k])
-                while cell < stop and easting[cell] < cuts[k + 1]:
-                    pairs = _append(pairs, n, cell, bounds[p])
+            for k in range(a, b - 1, 2):
+                cell = _first_from(easting, cell, stop, crossings[k])
+                while cell < stop and easting[cell] < crossings[k + 1]:
+                    pairs = _with_room(pairs, n)
+                    pairs[n, 0], pairs[n, 1] = cell, bounds[p]
                     n += 1
                     cell += 1
-    return pairs[:n, 0].copy(), pairs[:n, 1].copy()
+    return pairs[:n]
 
 
 @njit(cache=True, nogil=True)
 def _row_span(ends: FloatArray, south_row: int, n_rows: int, cell_size_m: float) -> tuple[int, int]:
     """Return the first and last of the rows that the segments may reach."""
-    low = min(ends[:, 1].min(), ends[:, 3].min())
-    high = max(ends[:, 1].max(), ends[:, 3].max())
+    low, high = np.inf, -np.inf
+    for s in range(len(ends)):
+        low = min(low, ends[s, 1], ends[s, 3])
+        high = max(high, ends[s, 1], ends[s, 3])
     lowest = int(np.floor(low / cell_size_m)) - south_row - 1
     highest = int(np.floor(high / cell_size_m)) - south_row + 1
     return max(lowest, 0), min(highest, n_rows - 1)
@@ -199,7 +226,7 @@ def _touched(
     south_row: int,
     cell_size_m: float,
     ends: FloatArray,
-) -> tuple[IndexArray, IndexArray]:
+) -> IndexArray:
     n_rows = len(row_first) - 1
     reach = cell_size_m / 2 + TOUCH_M
     pairs = np.empty((64, 2), np.int64)
@@ -220,11 +247,11 @@ def _touched(
                 at_north = start_e + (min(north, high) - start_n) * slope
                 west = max(west, min(at_south, at_north))
                 east = min(east, max(at_south, at_north))
-            cell = row_first[row]
             stop = row_first[row + 1]
-            cell += np.searchsorted(easting[cell:stop], west - reach)
+            cell = _first_from(easting, row_first[row], stop, west - reach)
             while cell < stop and easting[cell] <= east + reach:
-                pairs = _append(pairs, n, cell, s)
+                pairs = _with_room(pairs, n)
+                pairs[n, 0], pairs[n, 1] = cell, s
                 n += 1
                 cell += 1
-    return pairs[:n, 0].copy(), pairs[:n, 1].copy()
+    return pairs[:n]

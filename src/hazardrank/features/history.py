@@ -294,6 +294,7 @@ def records_within(
     first, lists = candidates(tiles, segments, radii.max(), nearest=False)
     count = np.zeros((len(radii), len(tiles)))
     _count_records(
+        tiles.largest,
         tiles.first,
         tiles.boxes,
         tiles.easting,
@@ -314,6 +315,7 @@ def records_within(
 
 @njit(cache=True, nogil=True)
 def _count_records(
+    largest: int,
     tile_first: IndexArray,
     boxes: FloatArray,
     easting: FloatArray,
@@ -330,7 +332,6 @@ def _count_records(
     count: FloatArray,
 ) -> None:
     """Count, record by record, in which cells' discs some part of it lies."""
-    largest = np.diff(tile_first).max() if len(tile_first) > 1 else 0
     from_centre, squared = np.empty(len(segments)), np.empty(largest)
     within = np.empty((len(radii_m), largest), np.bool_)
     left_out_here = np.full(n_owners, -1, np.int64)
@@ -357,7 +358,8 @@ def _count_records(
             if left_out_here[owner[this]] == tile:
                 for cell in range(a, b):
                     if is_excluded(owner[this], cell, exclusion_first, excluded):
-                        within[:, cell - a] = False
+                        for r in range(len(radii_m)):
+                            within[r, cell - a] = False
             for r in range(len(radii_m)):
                 counts, here = count[r, a:b], within[r]
                 for cell in range(len(counts)):

@@ -49,6 +49,7 @@ def held_nearby(
     days = np.zeros((len(radii_m), len(tiles)))
     periods = np.zeros((len(radii_m), len(tiles)))
     _sweep(
+        tiles.largest,
         tiles.first,
         tiles.boxes,
         tiles.easting,
@@ -67,6 +68,7 @@ def held_nearby(
 
 @njit(cache=True, nogil=True)
 def _sweep(
+    largest: int,
     tile_first: IndexArray,
     boxes: FloatArray,
     easting: FloatArray,
@@ -81,13 +83,14 @@ def _sweep(
     periods: FloatArray,
 ) -> None:
     """Sweep each tile's segments in the order of time, those of one time together."""
-    largest = np.diff(tile_first).max() if len(tile_first) > 1 else 0
     from_centre = np.empty(len(segments))
     squared, held_until = np.empty(largest), np.empty((len(radii_m), largest))
     within = np.empty((len(radii_m), largest), np.bool_)
     for tile in range(len(tile_first) - 1):
         a, b = tile_first[tile], tile_first[tile + 1]
-        held_until[:] = -np.inf
+        for r in range(len(radii_m)):
+            for k in range(largest):
+                held_until[r, k] = -np.inf
         k, stop = list_first[tile], list_first[tile + 1]
         while k < stop:
             start, end = start_day[lists[k]], end_day[lists[k]]

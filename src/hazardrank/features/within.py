@@ -71,7 +71,8 @@ def mark_within(
     for r in range(len(radii_m)):
         all_within = nearest_m + half_m <= radii_m[r]
         if all_within or nearest_m - half_m > radii_m[r]:
-            within[r, : len(easting)] = all_within
+            for k in range(len(easting)):
+                within[r, k] = all_within
             continue
         if not measured:
             limit = (nearest_m + 2 * half_m) ** 2
@@ -92,7 +93,8 @@ def _measure(
     squared: FloatArray,
 ) -> None:
     """Fill `squared` with each cell's squared distance to the nearest segment of the group."""
-    squared[: len(easting)] = np.inf
+    for k in range(len(easting)):
+        squared[k] = np.inf
     for j in range(len(group)):
         if from_centre[j] > limit:
             continue
