@@ -4,15 +4,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hazardrank.features.candidates import (
-    CellTiles,
-    Exclusions,
-    candidates,
-    tiles_of_grid,
-    tiles_of_points,
-)
+from hazardrank.features.candidates import Exclusions, candidates
 from hazardrank.features.distance import distance_block, nearest_segments
 from hazardrank.features.segments import segments_of
+from hazardrank.features.tiles import CellTiles, tiles_of_grid, tiles_of_points
 from tests.features.vector_cases import grid_of, random_lines, random_points, seeds
 
 

@@ -3,9 +3,9 @@ import pytest
 import shapely
 from hypothesis import given, settings
 
-from hazardrank.features.candidates import tiles_of_grid
 from hazardrank.features.periods import held_nearby
 from hazardrank.features.segments import segments_of
+from hazardrank.features.tiles import tiles_of_grid
 from tests.features.vector_cases import grid_of, random_lines, seeds
 
 

@@ -4,10 +4,10 @@ import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hazardrank.features.candidates import tiles_of_points
 from hazardrank.features.distance import nearest_segments
 from hazardrank.features.segments import segments_of
 from hazardrank.features.sides import nearest_points, side_of
+from hazardrank.features.tiles import tiles_of_points
 
 
 def side(line, *points):

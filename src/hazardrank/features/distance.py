@@ -14,14 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.candidates import (
-    CellTiles,
-    Exclusions,
-    candidates,
-    squared_distance,
-    tiles_of_grid,
-)
+from hazardrank.features.candidates import Exclusions, candidates, squared_distance
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
+from hazardrank.features.tiles import CellTiles, tiles_of_grid
 from hazardrank.grid import SurveyGrid
 
 

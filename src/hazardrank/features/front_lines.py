@@ -32,7 +32,6 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.candidates import tiles_of_grid
 from hazardrank.features.distance import Nearest, nearest_segments
 from hazardrank.features.periods import DAYS_PER_YEAR, held_nearby
 from hazardrank.features.segments import (
@@ -48,6 +47,7 @@ from hazardrank.features.segments import (
     segments_of,
 )
 from hazardrank.features.sides import nearest_points, side_of
+from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader

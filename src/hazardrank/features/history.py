@@ -28,12 +28,7 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import RECORDS_LAYER, FeatureSpec, FloatBlock, HistoryFamily
-from hazardrank.features.candidates import (
-    CellTiles,
-    Exclusions,
-    candidates,
-    tiles_of_points,
-)
+from hazardrank.features.candidates import Exclusions, candidates
 from hazardrank.features.cover import cells_inside, cells_touched, rows_of_points
 from hazardrank.features.distance import is_excluded, nearest_segments
 from hazardrank.features.segments import (
@@ -44,6 +39,7 @@ from hazardrank.features.segments import (
     metres_word,
     segments_of,
 )
+from hazardrank.features.tiles import CellTiles, tiles_of_points
 from hazardrank.features.within import mark_within
 from hazardrank.grid import Bounds
 from hazardrank.records import HazardRecords

@@ -8,8 +8,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.candidates import CellTiles, candidates
+from hazardrank.features.candidates import candidates
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
+from hazardrank.features.tiles import CellTiles
 from hazardrank.features.within import mark_within
 
 #: Mean length of a year of the Gregorian calendar, in days.

@@ -29,7 +29,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.candidates import tiles_of_grid
 from hazardrank.features.cover import cells_inside, rows_of_grid
 from hazardrank.features.distance import nearest_segments
 from hazardrank.features.segments import (
@@ -40,6 +39,7 @@ from hazardrank.features.segments import (
     require_kind,
     segments_of,
 )
+from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader
