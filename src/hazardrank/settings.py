@@ -356,7 +356,7 @@ class ModelSettings(Settings):
 
     boosting: Literal["gbdt", "rf"] = "gbdt"
     """`gbdt` gradient boosting, `rf` LightGBM's random forest mode."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Shrinkage of each tree."""
     num_leaves: Annotated[int, Field(ge=2, le=4096)] = 31
     """Leaves of a tree; 31 scores fastest."""
@@ -374,9 +374,9 @@ class ModelSettings(Settings):
     """L2 penalty on leaf values."""
     max_bin: Annotated[int, Field(ge=15, le=65535)] = 255
     """Histogram bins per feature."""
-    max_rounds: Annotated[int, Field(ge=1, le=20_000)] = 600
+    max_rounds: Annotated[int, Field(ge=1, le=20_000)] = 300
     """Most boosting rounds."""
-    early_stopping_rounds: Annotated[int, Field(ge=0)] = 40
+    early_stopping_rounds: Annotated[int, Field(ge=0)] = 20
     """Stop after this many rounds without gain on the inner folds; 0 never stops."""
     class_weight: Literal["none", "balanced"] | Annotated[float, Field(gt=0)] = "balanced"
     """Weight of contaminated cells: `none`, `balanced`, or a factor."""

@@ -8,11 +8,11 @@ WRONG = [
     (["modle=x"], ["there is no setting 'modle'", "--help"]),
     (["region=atlantis"], ["region/atlantis", "simulated"]),
     (["model.learning_rate=7"], ["model.learning_rate = 7", "less than or equal to 1"]),
-    (["+model.depth=3"], ["model.depth: there is no such setting", "num_leaves"]),
+    (["model.depth=3"], ["model.depth: there is no such setting", "num_leaves"]),
     (["region_file=nowhere.yaml"], ["no region file at", "nowhere.yaml"]),
     (["region.crs=EPSG:4326"], ["EPSG:4326 is geographic", "UTM zone"]),
-    (["+features.rivers2={family:proximity,layer:canals}"], ["features.rivers2", "canals"]),
-    (["+features.odd={family:telepathy}"], ["telepathy", "proximity"]),
+    (["features.rivers2={family:proximity,layer:canals}"], ["features.rivers2", "canals"]),
+    (["features.odd={family:telepathy}"], ["telepathy", "proximity"]),
     (["seed=["], ["command line"]),
 ]
 

@@ -50,3 +50,9 @@ def test_region_file_becomes_a_region(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["region_file=", "region_file=null"])
 def test_empty_region_file_is_none(given: str) -> None:
     assert hydra_app._with_region_file([given]) == [given]
+
+
+def test_any_dotted_setting_may_be_given() -> None:
+    given = ["labels.max_cells=5", "seed=1", "hydra.verbose=true", "+a.b=1", "model=x"]
+    expected = ["++labels.max_cells=5", "seed=1", "hydra.verbose=true", "+a.b=1", "model=x"]
+    assert hydra_app._any_setting(given) == expected

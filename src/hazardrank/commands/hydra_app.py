@@ -61,7 +61,7 @@ def run_app(
         statuses.append(action(_settings(config, kind)) or 0)
 
     try:
-        sys.argv[1:] = _flags_first(_with_region_file(sys.argv[1:]))
+        sys.argv[1:] = _flags_first(_any_setting(_with_region_file(sys.argv[1:])))
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(job)()
     except HazardRankError as error:
         print_error(error)
@@ -122,6 +122,15 @@ def _with_region_file(arguments: list[str]) -> list[str]:
         f"region=from_file/{path.stem}",
         f"hydra.searchpath=[file://{folder}]",
     ]
+
+
+def _any_setting(arguments: list[str]) -> list[str]:
+    """Let ``group.key=value`` set keys that the group's file does not spell out.
+
+    Hydra would ask for ``+``; here pydantic, which knows every key, decides what exists.
+    """
+    dotted = re.compile(r"(?!hydra\.)[a-z_]+(\.[A-Za-z0-9_]+)+=")
+    return [f"++{text}" if dotted.match(text) else text for text in arguments]
 
 
 def _flags_first(arguments: list[str]) -> list[str]:

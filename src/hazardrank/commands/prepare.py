@@ -133,8 +133,13 @@ class LayerCase:
 
     @property
     def skipped(self) -> list[str]:
-        """Feature families left out, with the reason."""
-        return self.features.skipped
+        """Feature families and cells left out, with the reason."""
+        region = self.labelled
+        n_known = region.n_contaminated + region.n_released + region.n_background
+        thinned = [
+            f"learned from {len(region.cells):,} of {n_known:,} labelled cells (labels.max_cells)"
+        ]
+        return [*self.features.skipped, *(thinned if len(region.cells) < n_known else [])]
 
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
