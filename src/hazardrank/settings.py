@@ -366,6 +366,10 @@ class ModelSettings(Settings):
     """Fewest training cells in a leaf."""
     feature_fraction: PositiveShare = 0.7
     """Share of the features each tree may use."""
+    node_feature_fraction: PositiveShare = 1.0
+    """Share of a tree's features each split may choose from, as in a random forest."""
+    random_thresholds: bool = False
+    """Try one random threshold of each feature at a split (extremely randomised trees)."""
     cell_fraction: PositiveShare = 0.8
     """Share of the training cells each tree sees."""
     l1: Annotated[float, Field(ge=0)] = 0.0

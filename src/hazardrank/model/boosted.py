@@ -115,7 +115,9 @@ class BoostedTrees:
             raise ModelError(
                 f"{', '.join(both)} cannot be categorical and monotone at once", where="model"
             )
-        whole = self.settings.feature_fraction == 1 and self.settings.cell_fraction == 1
+        chosen = self.settings
+        whole = min(chosen.feature_fraction, chosen.node_feature_fraction) == 1
+        whole = whole and chosen.cell_fraction == 1
         if self.settings.boosting == "rf" and whole:
             raise ModelError(
                 "a random forest whose trees all see every cell and feature is one tree",
@@ -137,12 +139,12 @@ class BoostedTrees:
             If one outcome is missing, on the whole side or in every inner fold.
         """
         _check_side(side, len(self.specs))
-        weight = self._weights(side)
+        weight = self.weights(side)
         folds = self._inner_folds(side, weight)
         losses = self._grow(folds)
         rounds = 1 + int(np.argmin(losses)) if self._stops_early else self.settings.max_rounds
-        learned = self._dataset(side.matrix, side.contaminated, weight)
-        booster = lgb.Booster(self._params(len(weight)), learned)
+        learned = self.dataset(side.matrix, side.contaminated, weight)
+        booster = lgb.Booster(self.params(len(weight)), learned)
         _update(booster, rounds)
         return BoostedModel(
             booster,
@@ -158,7 +160,8 @@ class BoostedTrees:
     def _stops_early(self) -> bool:
         return self.settings.boosting == "gbdt" and self.settings.early_stopping_rounds > 0
 
-    def _params(self, n_cells: int) -> dict[str, Any]:
+    def params(self, n_cells: int) -> dict[str, Any]:
+        """Return LightGBM's parameters for training on `n_cells` cells."""
         chosen = self.settings
         names = [spec.name for spec in self.specs]
         params: dict[str, Any] = {
@@ -170,6 +173,8 @@ class BoostedTrees:
             "max_depth": chosen.max_depth,
             "min_data_in_leaf": chosen.min_cells_in_leaf,
             "feature_fraction": chosen.feature_fraction,
+            "feature_fraction_bynode": chosen.node_feature_fraction,
+            "extra_trees": chosen.random_thresholds,
             "bagging_fraction": chosen.cell_fraction,
             "bagging_freq": 1 if chosen.cell_fraction < 1 else 0,
             "lambda_l1": chosen.l1,
@@ -186,13 +191,14 @@ class BoostedTrees:
             params["monotone_constraints"] = [chosen.monotone.get(name, 0) for name in names]
         return params
 
-    def _dataset(
+    def dataset(
         self,
         matrix: Matrix,
         contaminated: NDArray[np.bool_],
         weight: Floats,
         reference: lgb.Dataset | None = None,
     ) -> lgb.Dataset:
+        """Return cells as LightGBM holds them: features in bins, those of `reference` if given."""
         names = [spec.name for spec in self.specs]
         return lgb.Dataset(
             np.ascontiguousarray(matrix, np.float32),
@@ -201,10 +207,10 @@ class BoostedTrees:
             reference=reference,
             feature_name=column_names(self.specs),
             categorical_feature=[names.index(name) for name in self.settings.categorical],
-            params=self._params(len(matrix)),
+            params=self.params(len(matrix)),
         )
 
-    def _weights(self, side: TrainingSide) -> Floats:
+    def weights(self, side: TrainingSide) -> Floats:
         """Return evidence × class weight, shape (n_rows,)."""
         evidence = side.weight.astype(np.float64)
         contaminated, kind = side.contaminated, self.settings.class_weight
@@ -232,9 +238,9 @@ class BoostedTrees:
 
     def _inner(self, fold: InnerFold, side: TrainingSide, weight: Floats) -> _Inner:
         train, test = fold.train, fold.test
-        learned = self._dataset(fold.matrix[train], side.contaminated[train], weight[train])
-        looked_at = self._dataset(fold.matrix[test], side.contaminated[test], weight[test], learned)
-        booster = lgb.Booster(self._params(len(train)), learned)
+        learned = self.dataset(fold.matrix[train], side.contaminated[train], weight[train])
+        looked_at = self.dataset(fold.matrix[test], side.contaminated[test], weight[test], learned)
+        booster = lgb.Booster(self.params(len(train)), learned)
         booster.add_valid(looked_at, "inner")
         return _Inner(
             booster,
@@ -324,6 +330,19 @@ def predict_scores(
         np.ascontiguousarray(matrix), num_iteration=rounds, num_threads=threads
     )
     return np.asarray(scores, np.float64)
+
+
+def blend(parts: Sequence[Floats], weights: Sequence[float] = ()) -> Floats:
+    """Return the mean of several scores of the same rows, shape (n_rows,).
+
+    Parameters
+    ----------
+    parts : sequence of ndarray of float64, shape (n_rows,)
+        One score for each model.
+    weights : sequence of float, optional
+        Share of each; equal when empty.
+    """
+    return np.asarray(np.average(parts, axis=0, weights=list(weights) or None), np.float64)
 
 
 def column_names(specs: Sequence[FeatureSpec]) -> list[str]:

@@ -24,7 +24,13 @@ from pydantic import ValidationError
 
 from hazardrank.errors import BundleError, OutputError
 from hazardrank.features.base import FeatureSpec
-from hazardrank.model.boosted import BoostedModel, BoostedTrees, column_names, predict_scores
+from hazardrank.model.boosted import (
+    BoostedModel,
+    BoostedTrees,
+    blend,
+    column_names,
+    predict_scores,
+)
 from hazardrank.model.calibration import Calibrator, calibrator_from_json
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.training_set import Matrix
@@ -48,7 +54,7 @@ class Bundle:
     specs : tuple of FeatureSpec
         The features in the order of the matrix columns.
     models : tuple of str
-        LightGBM model texts; the score is their mean.
+        LightGBM model texts; the score is their mean, weighted by `weights`.
     calibrator : Calibrator
         From scores to likelihoods.
     settings : ModelSettings
@@ -59,11 +65,14 @@ class Bundle:
         How training went: rounds, inner loss, numbers of cells; plain values.
     provenance : mapping
         Protocol, digests of data and code, versions of libraries; plain values.
+    weights : tuple of float
+        Share of each model in the score, above 0; equal shares when empty.
 
     Raises
     ------
     BundleError
-        If a text is no model, or its features are not those of `specs`.
+        If a text is no model, its features are not those of `specs`, or the weights are
+        not one positive number for each model.
     """
 
     specs: tuple[FeatureSpec, ...]
@@ -73,10 +82,18 @@ class Bundle:
     seed: int
     training: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.models:
             raise BundleError("a bundle needs at least one model")
+        if self.weights and (
+            len(self.weights) != len(self.models) or not all(w > 0 for w in self.weights)
+        ):
+            raise BundleError(
+                f"the weights {list(self.weights)} are not one positive number for each of "
+                f"{len(self.models)} models"
+            )
         expected = column_names(self.specs)
         for number, booster in enumerate(self._boosters):
             if booster.num_feature() != len(self.specs):
@@ -144,7 +161,7 @@ class Bundle:
             If the matrix has another number of columns or another type.
         """
         parts = [predict_scores(booster, matrix, threads or 0) for booster in self._boosters]
-        return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
+        return parts[0] if len(parts) == 1 else blend(parts, self.weights)
 
     def likelihood(self, matrix: Matrix, threads: int | None = None) -> Floats:
         """Return contamination likelihoods, shape (n_cells,), strictly between 0 and 1.
@@ -166,7 +183,7 @@ class Bundle:
             The last column is what all cells have in common.
         """
         parts = []
-        for booster in self._boosters:
+        for text, booster in zip(self.models, self._boosters, strict=True):
             added = np.asarray(
                 booster.predict(
                     np.ascontiguousarray(matrix), pred_contrib=True, num_threads=threads or 0
@@ -174,12 +191,14 @@ class Bundle:
                 np.float64,
             )
             # A random forest's score is an average over trees, its contributions are not.
-            parts.append(added / booster.num_trees() if self.settings.boosting == "rf" else added)
-        return np.asarray(np.mean(parts, axis=0), np.float64)
+            parts.append(added / booster.num_trees() if is_forest(text) else added)
+        return np.asarray(np.average(parts, axis=0, weights=self.weights or None), np.float64)
 
     def importance(self) -> dict[str, float]:
         """Return each feature's share of the gain of all splits, largest first; sums to 1."""
-        gain = np.sum([b.feature_importance("gain") for b in self._boosters], axis=0)
+        gains = [b.feature_importance("gain") for b in self._boosters]
+        shares = [gain / gain.sum() if gain.sum() > 0 else gain for gain in gains]
+        gain = np.average(shares, axis=0, weights=self.weights or None)
         share = gain / gain.sum() if gain.sum() > 0 else gain
         order = np.argsort(-share, kind="stable")
         return {self.names[column]: float(share[column]) for column in order}
@@ -272,6 +291,7 @@ class Bundle:
                 int(values["seed"]),
                 dict(values["training"]),
                 dict(values["provenance"]),
+                tuple(float(entry["weight"]) for entry in values["models"] if "weight" in entry),
             )
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise BundleError(
@@ -285,13 +305,19 @@ class Bundle:
     def _files(self) -> dict[str, str]:
         return {f"model_{number}.txt": text for number, text in enumerate(self.models)}
 
+    def _entries(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = [
+            {"file": name, "sha256": _sha256(text)} for name, text in self._files().items()
+        ]
+        for entry, weight in zip(entries, self.weights, strict=False):
+            entry["weight"] = weight
+        return entries
+
     def _json(self) -> str:
         values = {
             "format_version": FORMAT_VERSION,
             "features": [_spec_to_json(spec) for spec in self.specs],
-            "models": [
-                {"file": name, "sha256": _sha256(text)} for name, text in self._files().items()
-            ],
+            "models": self._entries(),
             "calibrator": self.calibrator.to_json(),
             "settings": self.settings.model_dump(mode="json"),
             "seed": self.seed,
@@ -299,6 +325,11 @@ class Bundle:
             "provenance": dict(self.provenance),
         }
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def is_forest(text: str) -> bool:
+    """Say whether a LightGBM model text averages its trees (random forest mode)."""
+    return "\naverage_output\n" in text[:2000]
 
 
 def _booster(text: str) -> lgb.Booster:
