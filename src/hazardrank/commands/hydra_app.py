@@ -58,7 +58,12 @@ def run_app(
     statuses: list[int] = []
 
     def job(config: DictConfig) -> None:
-        statuses.append(action(_settings(config, kind)) or 0)
+        try:
+            statuses.append(action(_settings(config, kind)) or 0)
+        except HazardRankError as error:
+            # Told here, so that a multirun goes on with its other jobs.
+            print_error(error)
+            statuses.append(EXIT_BAD_INPUT)
 
     try:
         sys.argv[1:] = _flags_first(_any_setting(_with_region_file(sys.argv[1:])))

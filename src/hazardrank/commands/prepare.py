@@ -171,7 +171,7 @@ def open_region(settings: RegionCommandSettings, features: FeatureSet | None = N
         settings.region,
         data_dir_of(settings),
         Path(CACHE_FOLDER).absolute(),
-        margin_m=max(MARGIN_M, reach_m),
+        margin_m=max(MARGIN_M, reach_m + 1000.0),
     )
 
 
