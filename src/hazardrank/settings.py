@@ -105,6 +105,9 @@ class LayerSettings(Settings):
     `people`, `households`, `planned`, `status`, `name`, `event_date`."""
     where: Mapping[str, list[str]] = Field(default_factory=dict)
     """Keep only features whose columns (the file's names) hold one of these values."""
+    outcome_proxy: bool = False
+    """The layer shows what survey, clearance or accidents left behind, so that it knows the
+    outcome: the likelihood model refuses it unless `validation.accept_proxies` names it."""
 
     @property
     def is_raster(self) -> bool:
@@ -152,6 +155,17 @@ class RecordsSettings(Settings):
     """Land that survey teams visited (polygons)."""
 
 
+class TableContextSettings(Settings):
+    """Features of a table's rows taken over the land around them."""
+
+    columns: Annotated[list[str], Field(min_length=1)]
+    """Numeric columns to average, features or not; patterns such as `*_dist` are allowed."""
+    radii_m: Annotated[list[PositiveMetres], Field(min_length=1)]
+    """Radii of the discs around each cell centre."""
+    statistics: Annotated[list[Literal["mean", "sd"]], Field(min_length=1)] = ["mean", "sd"]
+    """`mean` and `sd` (standard deviation) over the rows in the disc, outcomes unseen."""
+
+
 class TableSettings(Settings):
     """A ready feature table: one row a cell. Replaces layers and records."""
 
@@ -177,8 +191,13 @@ class TableSettings(Settings):
     """Feature columns; all numeric columns not named elsewhere when empty."""
     exclude: list[str] = Field(default_factory=list)
     """Columns that are not features."""
+    context: list[TableContextSettings] = Field(default_factory=list)
+    """Neighbourhood features, computed over all rows whatever their outcome."""
     units: Mapping[str, str] = Field(default_factory=dict)
     """Feature column → unit, or a pattern with `*`."""
+    outcome_proxies: list[str] = Field(default_factory=list)
+    """Feature columns, or patterns with `*`, that know the outcome: refused unless
+    `validation.accept_proxies` names them."""
     as_of: date | None = None
     """The date the table's features describe."""
     licence: str | None = None
@@ -319,16 +338,55 @@ class LabelSettings(Settings):
 class FoldSettings(Settings):
     """How labelled cells are split into folds that are far apart."""
 
-    method: Literal["blocks", "groups"] = "blocks"
-    """`blocks`: squares of `size_m`; `groups`: districts of a layer, or a table's groups."""
+    method: Literal[
+        "blocks",
+        "groups",
+        "kmeans",
+        "leave_one_out",
+        "knndm",
+        "temporal",
+        "spatio_temporal",
+    ] = "blocks"
+    """`blocks`: squares of `size_m`; `groups`: districts of a layer, or a table's groups;
+    `kmeans`: clusters of neighbouring cells; `leave_one_out`: one hazard, or one square of
+    `size_m` of land without hazards, at a time; `knndm`: clusters merged until held-out cells lie
+    as far from training cells as the area's cells lie from labelled ones (Linnenbrink et al.
+    2024); `temporal`: learn from records decided before a date, test on later ones;
+    `spatio_temporal`: later records of held-out squares, from earlier records elsewhere."""
     size_m: PositiveMetres = 5000.0
-    """Side of the square blocks."""
+    """Side of the squares of `blocks`, `spatio_temporal` and `leave_one_out`."""
     n_folds: Annotated[int, Field(ge=2, le=200)] | None = 5
-    """Number of folds; empty: one fold for every group that has both outcomes."""
+    """Number of folds; empty: one fold for every group, block or cluster that has both
+    outcomes. `leave_one_out`: most hazards and squares held out, drawn evenly; empty: all."""
+    n_clusters: Annotated[int, Field(ge=2, le=10_000)] | None = None
+    """Clusters of `kmeans`, dealt to `n_folds`; one for each fold when left out."""
+    split_dates: list[date] = Field(default_factory=list)
+    """`temporal`: each date starts a period that is held out; records decided before the first
+    always train. `spatio_temporal`: one date. Empty: dates that part the contaminated cells
+    with a date evenly, one period more than `n_folds` (`spatio_temporal`: in halves)."""
     layer: str | None = None
     """Polygon layer of the districts (`groups` on a region with layers)."""
     buffer_m: Metres = 0.0
     """Training cells nearer than this to a held-out cell are left out of training."""
+
+    @model_validator(mode="after")
+    def _keys_of_the_method(self) -> FoldSettings:
+        if self.split_dates and self.method not in ("temporal", "spatio_temporal"):
+            raise ValueError(f"split_dates are for temporal folds, not for {self.method}")
+        if sorted(set(self.split_dates)) != self.split_dates:
+            raise ValueError("split_dates must rise")
+        if self.method == "spatio_temporal" and len(self.split_dates) > 1:
+            raise ValueError("spatio_temporal takes one date in split_dates")
+        if self.n_clusters is not None and self.method != "kmeans":
+            raise ValueError(f"n_clusters are for kmeans, not for {self.method}")
+        return self
+
+
+#: Words in a name that speak of what was found, done or suffered after the outcome.
+PROXY_PATTERNS = (
+    *("*demin*", "*desminad*", "*clearance*", "*cleared*", "*mine_action*", "*minefield*"),
+    *("*landmine*", "*victim*", "*casualt*", "*survey_status*", "*eod_*"),
+)
 
 
 class ValidationSettings(Settings):
@@ -346,6 +404,12 @@ class ValidationSettings(Settings):
     """Layers younger than the outcomes that are accepted all the same, by key."""
     accept_separating_features: list[str] = Field(default_factory=list)
     """Features that alone tell the outcomes apart and are accepted all the same, by name."""
+    proxy_patterns: list[str] = Field(default_factory=lambda: list(PROXY_PATTERNS))
+    """Names of features and layers that show what survey, clearance or accidents left behind,
+    with `*` and `?`. They know the outcome, so the leakage guard refuses them. Features built
+    from the region's own records are not meant: those are rebuilt for every fold."""
+    accept_proxies: list[str] = Field(default_factory=list)
+    """Outcome proxies that are accepted all the same: names of layers or features."""
 
 
 # ------------------------------------------------------------------------ model
@@ -390,6 +454,43 @@ class ModelSettings(Settings):
     """Features whose values are class codes."""
     calibration: Literal["isotonic", "beta", "logistic", "none"] = "beta"
     """Calibration of scores to likelihoods, on out-of-fold scores only."""
+
+
+# ---------------------------------------------------------- domain and explanation
+
+
+class ApplicabilitySettings(Settings):
+    """Where the model applies: how unlike the training cells a cell may be.
+
+    Dissimilarity index and area of applicability after Meyer & Pebesma (2021). Outside the
+    domain the likelihood map abstains.
+    """
+
+    enabled: bool = True
+    """Measure the model's domain, store it in the bundle and map it. `false`: every cell gets
+    a likelihood, however unlike anything the model has seen."""
+    max_reference_cells: Annotated[int, Field(ge=10, le=50_000)] = 5_000
+    """Training cells kept to measure from. With more training cells than that, dissimilarity
+    is too large by at most the bound stated in `bundle.json` and `metrics.json`."""
+    map_dissimilarity: bool = True
+    """Also write `dissimilarity.tif`: dissimilarity, local point density, expected error."""
+
+
+class ExplanationSettings(Settings):
+    """What a training run says of what the model learned."""
+
+    enabled: bool = True
+    """Measure permutation importance and effects on the folds, and draw them."""
+    n_features: Annotated[int, Field(ge=1, le=30)] = 6
+    """Features, the most important first, of which effects are drawn."""
+    n_cells: Annotated[int, Field(ge=50, le=100_000)] = 400
+    """Cells over which effects are averaged, at most."""
+    n_values: Annotated[int, Field(ge=4, le=200)] = 20
+    """Values of a feature at which effects are measured, at most."""
+    n_repeats: Annotated[int, Field(ge=1, le=100)] = 3
+    """Permutations of each group of features on each fold."""
+    block_m: PositiveMetres | None = None
+    """Side of the blocks that are permuted as wholes; that of the folds' blocks when left out."""
 
 
 # ---------------------------------------------------------------------- compute
@@ -461,6 +562,8 @@ class TrainSettings(RegionCommandSettings):
     """Settings of ``python -m train``."""
 
     model: ModelSettings = ModelSettings()
+    applicability: ApplicabilitySettings = ApplicabilitySettings()
+    explanation: ExplanationSettings = ExplanationSettings()
     tracking: TrackingSettings = TrackingSettings()
     strict_checks: bool = False
     """Stop on warnings of the checks too, not only on errors."""

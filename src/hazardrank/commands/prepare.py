@@ -342,8 +342,10 @@ def _table_case(settings: RegionCommandSettings) -> TableCase:
         historical=np.zeros(n_known, bool),
     )
     specs = tuple(
-        FeatureSpec(name, unit, source.path, "table", f"Column {name}.", source.as_of)
-        for name, unit in zip(table.names, table.units, strict=True)
+        FeatureSpec(name, unit, source.path, "table", description, source.as_of)
+        for name, unit, description in zip(
+            table.names, table.units, table.descriptions, strict=True
+        )
     )
     groups = None if table.group is None else table.group[known]
     return TableCase(

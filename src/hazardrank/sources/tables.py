@@ -20,6 +20,7 @@ from hazardrank.settings import TableSettings
 from hazardrank.sources.dates import rows_text
 from hazardrank.sources.paths import must_exist
 from hazardrank.sources.record_columns import near_matches, present_text
+from hazardrank.sources.table_context import ContextFeatures, context_features, places_m
 
 _PARQUET = (".parquet", ".pq", ".geoparquet")
 
@@ -46,6 +47,8 @@ class FeatureTable:
         Name of each cell's group, ``""`` where the file has none.
     as_of : date or None
         The date the features describe.
+    descriptions : tuple of str, length p
+        One plain sentence for each feature.
     """
 
     crs: str
@@ -58,6 +61,7 @@ class FeatureTable:
     outcome: NDArray[np.int8]
     group: NDArray[np.object_] | None = None
     as_of: date | None = None
+    descriptions: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.easting)
@@ -94,6 +98,7 @@ def read_table(settings: TableSettings, data_dir: Path) -> FeatureTable:
     ----------
     settings : TableSettings
         Which columns are what. ``features`` and ``exclude`` may hold patterns (``*_dist``).
+        Neighbourhood features of ``context`` follow the columns.
     data_dir : Path
         Folder that a relative path starts from.
 
@@ -111,18 +116,62 @@ def read_table(settings: TableSettings, data_dir: Path) -> FeatureTable:
     easting, northing = (_coordinate(frame, name, settings) for name in _coordinates(settings))
     _refuse_duplicates(easting, northing, settings)
     names = feature_columns(settings, frame)
+    columns = ContextFeatures(
+        _features(frame, names, settings),
+        names,
+        tuple(unit_of(name, settings.units) for name in names),
+        tuple(f"Column {name}." for name in names),
+    )
+    features = _with_context(columns, frame, settings, easting, northing)
     return FeatureTable(
         crs=settings.crs,
         spacing=settings.spacing,
         easting=easting,
         northing=northing,
-        features=_features(frame, names, settings),
-        names=names,
-        units=tuple(unit_of(name, settings.units) for name in names),
+        features=features.values,
+        names=features.names,
+        units=features.units,
         outcome=_outcome(frame, settings),
         group=None if settings.group is None else _group(frame[settings.group]),
         as_of=settings.as_of,
+        descriptions=features.descriptions,
     )
+
+
+def _with_context(
+    columns: ContextFeatures,
+    frame: pd.DataFrame,
+    settings: TableSettings,
+    easting: NDArray[np.float64],
+    northing: NDArray[np.float64],
+) -> ContextFeatures:
+    """Put the neighbourhood features behind the columns."""
+    if not settings.context:
+        return columns
+    place_m = places_m(easting, northing, settings.crs)
+    parts = [columns]
+    for context in settings.context:
+        asked = settings.model_copy(update={"features": context.columns})
+        require_columns(asked, frame.columns)
+        names = feature_columns(asked, frame)
+        units = tuple(unit_of(name, settings.units) for name in names)
+        values = _features(frame, names, settings).astype(np.float64)
+        parts.append(context_features(place_m, values, names, units, context))
+    joined = ContextFeatures(
+        np.hstack([part.values for part in parts]),
+        *(
+            tuple(text for part in parts for text in getattr(part, kind))
+            for kind in ("names", "units", "descriptions")
+        ),
+    )
+    twice = sorted({name for name in joined.names if joined.names.count(name) > 1})
+    if twice:
+        raise LayerError(
+            f"{', '.join(twice)} would be there twice",
+            where="region.table.context",
+            remedy="Ask for each column, radius and statistic once.",
+        )
+    return joined
 
 
 def _coordinates(settings: TableSettings) -> tuple[str, str]:
