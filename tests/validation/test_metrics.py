@@ -35,6 +35,20 @@ def test_roc_counts_ties_half():
     assert metrics.roc_auc(flags(1, 0), numbers(0.5, 0.5)) == 0.5
 
 
+def test_reverse_height_counts_others_ranked_above():
+    # Above the first hit no other cell, above the second one; a tie counts half.
+    assert metrics.reverse_height(HITS, SCORE) == pytest.approx((0 + 1) / 2)
+    assert metrics.reverse_height(flags(1, 0, 0), numbers(0.5, 0.5, 0.9)) == pytest.approx(1.5)
+
+
+def test_less_is_better_of_losses_and_land_to_search():
+    figures = skill(HITS, SCORE, SCORE).values
+    assert {name for name in figures if metrics.lower_is_better(name)} == {
+        "brier", "ece", "log_loss", "area_for_90pct", "area_for_95pct", "area_for_99pct",
+        "reverse_height",
+    }  # fmt: skip
+
+
 def test_pr_is_the_mean_precision_at_each_hit():
     # Hits at ranks 1 and 3: precisions 1 and 2/3.
     assert metrics.pr_auc(HITS, SCORE) == pytest.approx((1 + 2 / 3) / 2)
@@ -142,6 +156,7 @@ def test_all_figures_have_their_documented_names():
         "roc_auc", "pr_auc", "brier", "ece", "log_loss", "ece_bins",
         "capture_at_1pct_area", "capture_at_5pct_area", "capture_at_10pct_area",
         "capture_at_20pct_area", "area_for_90pct", "area_for_95pct", "area_for_99pct",
+        "reverse_height",
     }  # fmt: skip
     assert figures["ece_bins"] == 1
     assert figures["capture_at_20pct_area"] == pytest.approx(0.5)
@@ -150,9 +165,13 @@ def test_all_figures_have_their_documented_names():
 @pytest.mark.parametrize(
     ("contaminated", "missing", "reason"),
     [
-        (flags(0, 0), {"roc_auc", "pr_auc"}, "no cell is contaminated"),
-        (flags(1, 1), {"roc_auc", "pr_auc"}, "every cell is contaminated"),
-        (flags(), {"roc_auc", "pr_auc", "brier", "ece", "log_loss"}, "there are no cells"),
+        (flags(0, 0), {"roc_auc", "pr_auc", "reverse_height"}, "no cell is contaminated"),
+        (flags(1, 1), {"roc_auc", "pr_auc", "reverse_height"}, "every cell is contaminated"),
+        (
+            flags(),
+            {"roc_auc", "pr_auc", "brier", "ece", "log_loss", "reverse_height"},
+            "there are no cells",
+        ),
     ],
 )
 def test_one_outcome_gives_none_with_a_reason_and_never_zero(contaminated, missing, reason):

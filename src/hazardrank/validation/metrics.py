@@ -39,19 +39,24 @@ class Skill:
         For each figure that is ``None``, the reason.
     ece_bins : int
         Number of bins behind ``ece``; 0 without likelihoods.
+    intervals : mapping of str to (float, float)
+        95 % interval of a figure, where it has one.
     """
 
     values: Mapping[str, float | None]
     undefined: Mapping[str, str] = field(default_factory=dict)
     ece_bins: int = 0
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the figures, with ``ece_bins`` and ``undefined`` where they say something."""
+        """Return the figures, with what else is known of them where it says something."""
         result: dict[str, Any] = dict(self.values)
         if self.ece_bins:
             result["ece_bins"] = self.ece_bins
         if self.undefined:
             result["undefined"] = dict(self.undefined)
+        if self.intervals:
+            result["intervals"] = {name: list(ends) for name, ends in self.intervals.items()}
         return result
 
 
@@ -77,6 +82,7 @@ def skill(contaminated: Flags, score: Values, likelihood: Values | None) -> Skil
         values[f"capture_at_{100 * share:.0f}pct_area"] = capture(contaminated, score, share)
     for share in FOUND_SHARES:
         values[f"area_for_{100 * share:.0f}pct"] = area_needed(contaminated, score, share)
+    values["reverse_height"] = reverse_height(contaminated, score)
     reason = _why_missing(contaminated) or "it ranks only and gives no likelihood"
     undefined = {name: reason for name, value in values.items() if value is None}
     if likelihood is None or len(likelihood) == 0:
@@ -97,6 +103,23 @@ def roc_auc(contaminated: Flags, score: Values, weight: Values | None = None) ->
     if _why_missing(contaminated) is not None:
         return None
     return float(roc_auc_score(contaminated, score, sample_weight=weight))
+
+
+def reverse_height(contaminated: Flags, score: Values) -> float | None:
+    """Return how many other cells rank above a contaminated one, on average; ties count half.
+
+    The reverse height of RELand (Dulce Rubio et al. 2024, doi 10.1145/3648437; heights after
+    Rudin 2009). It is (1 - ROC-AUC) times the number of other cells, so it grows with the
+    land that was held out: compare it on the same cells only. Their own program counts
+    ties whole, which differs where likelihoods are tied.
+    """
+    area = roc_auc(contaminated, score)
+    return None if area is None else (1 - area) * int((~contaminated).sum())
+
+
+def lower_is_better(name: str) -> bool:
+    """Return whether less of the figure `name` is better."""
+    return name in ("brier", "ece", "log_loss", "reverse_height") or name.startswith("area_for_")
 
 
 def pr_auc(contaminated: Flags, score: Values, weight: Values | None = None) -> float | None:
