@@ -11,16 +11,17 @@ and 1: no number of cells looked at shows that a cell cannot be contaminated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from hazardrank.errors import BundleError, ModelError
+from hazardrank.model.venn_abers import merged, venn_abers_bounds, venn_abers_steps
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, tuple[float, ...]]
@@ -31,6 +32,12 @@ EDGE = 1e-9
 PREVALENCE = "prevalence"
 """The fall-back: one likelihood for all cells."""
 
+AUTO = "auto"
+"""Choose among :data:`CANDIDATES` by inner Brier score."""
+
+CANDIDATES = ("logistic", "beta", "venn_abers", "isotonic")
+"""What ``auto`` chooses among, the smoothest first; of equals the first is taken."""
+
 
 @dataclass(frozen=True)
 class Calibrator:
@@ -39,16 +46,24 @@ class Calibrator:
     Parameters
     ----------
     method : str
-        ``isotonic``, ``beta``, ``logistic``, ``none``, or ``prevalence`` (the fall-back).
+        ``isotonic``, ``beta``, ``logistic``, ``venn_abers``, ``none``, or ``prevalence``
+        (the fall-back).
     parameters : mapping of str to tuple of float
         The fitted numbers, by name.
     reason : str or None
         Why another method than the one asked for stands here.
+    judged : mapping of str to float
+        Inner Brier score of each candidate, where ``auto`` chose.
+    shift : float
+        Added to the log-odds of every likelihood: the change of base rate, see
+        :meth:`shifted`.
     """
 
     method: str
     parameters: Parameters
     reason: str | None = None
+    judged: Mapping[str, float] = field(default_factory=dict)
+    shift: float = 0.0
 
     def apply(self, scores: NDArray[np.floating]) -> Floats:
         """Return likelihoods.
@@ -64,12 +79,63 @@ class Calibrator:
             Strictly between 0 and 1.
         """
         inner = np.clip(np.ascontiguousarray(scores, np.float64), EDGE, 1 - EDGE)
-        return np.clip(_APPLY[self.method](inner, self.parameters), EDGE, 1 - EDGE)
+        likelihood = np.clip(_APPLY[self.method](inner, self.parameters), EDGE, 1 - EDGE)
+        return shift_log_odds(likelihood, self.shift)
+
+    def shifted(self, prevalence: float, target: float) -> Calibrator:
+        """Return this calibrator for land of another base rate.
+
+        Saerens, Latinne & Decaestecker 2002, *Adjusting the outputs of a classifier to new
+        a priori probabilities*, Neural Computation 14, equation 2.4. For two outcomes it
+        adds ``logit(target) - logit(prevalence)`` to the log-odds. It holds where
+        contaminated cells look the same in both lands, and other cells too: only their
+        shares may differ.
+
+        Parameters
+        ----------
+        prevalence : float
+            Share contaminated of the land the calibrator was fitted on, in 0–1.
+        target : float
+            Share contaminated of the land to be mapped, in 0–1, both ends excluded.
+
+        Raises
+        ------
+        ModelError
+            If a share is not strictly between 0 and 1.
+        """
+        for share in (prevalence, target):
+            if not 0 < share < 1:
+                raise ModelError(
+                    f"a base rate of {share:g} is not strictly between 0 and 1",
+                    where="model.prevalence",
+                )
+        return replace(self, shift=self.shift + float(logit(target) - logit(prevalence)))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which :func:`calibrator_from_json` rebuilds this to the bit."""
         parameters = {name: list(values) for name, values in sorted(self.parameters.items())}
-        return {"method": self.method, "parameters": parameters, "reason": self.reason}
+        return {
+            "method": self.method,
+            "parameters": parameters,
+            "reason": self.reason,
+            "judged": dict(self.judged),
+            "shift": self.shift,
+        }
+
+
+def shift_log_odds(likelihood: Floats, shift: float) -> Floats:
+    """Return likelihoods with `shift` added to their log-odds, strictly between 0 and 1.
+
+    Parameters
+    ----------
+    likelihood : ndarray of float64, shape (n,)
+        Strictly between 0 and 1; NaN stays NaN.
+    shift : float
+        0 changes no bit.
+    """
+    if shift == 0:
+        return likelihood
+    return np.clip(expit(logit(likelihood) + shift), EDGE, 1 - EDGE)
 
 
 def calibrator_from_json(values: Mapping[str, Any]) -> Calibrator:
@@ -88,6 +154,8 @@ def calibrator_from_json(values: Mapping[str, Any]) -> Calibrator:
                 for name, numbers in values["parameters"].items()
             },
             values.get("reason"),
+            {str(name): float(brier) for name, brier in values.get("judged", {}).items()},
+            float(values.get("shift", 0.0)),
         )
         _check(calibrator)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -100,10 +168,18 @@ def _check(calibrator: Calibrator) -> None:
         raise ValueError(f"method {calibrator.method!r} is not one of {sorted(_APPLY)}")
     if not all(np.isfinite(numbers).all() for numbers in calibrator.parameters.values()):
         raise ValueError("parameters are not finite")
+    if not np.isfinite(calibrator.shift):
+        raise ValueError("the shift is not finite")
     if calibrator.method == "isotonic":
         knots, values = calibrator.parameters["score"], calibrator.parameters["likelihood"]
         if len(knots) != len(values) or len(knots) < 2 or (np.diff(knots) <= 0).any():
             raise ValueError("scores of the knots do not rise")
+    if calibrator.method == "venn_abers":
+        knots, p0, p1 = (np.array(calibrator.parameters[name]) for name in _STEPS)
+        if not len(knots) == len(p0) == len(p1) or (np.diff(knots) <= 0).any():
+            raise ValueError("scores of the knots do not rise")
+        if (np.diff(p0) < 0).any() or (np.diff(p1) < 0).any() or (p0 > p1).any():
+            raise ValueError("p0 and p1 do not rise together")
     likelihoods = calibrator.apply(np.linspace(0, 1, 101))
     if (np.diff(likelihoods) < -1e-12).any():
         raise ValueError("likelihoods fall as scores rise")
@@ -125,7 +201,8 @@ def fit_calibrator(
     method : str
         ``isotonic`` (pool adjacent violators, linear between the pools), ``beta`` (Kull,
         Silva Filho & Flach 2017, *Beta calibration*, AISTATS), ``logistic`` (Platt 1999,
-        on the log-odds of the score) or ``none``.
+        on the log-odds of the score), ``venn_abers`` (see :mod:`~hazardrank.model.venn_abers`)
+        or ``none``.
     scores : ndarray of float, shape (n,)
         Scores in 0–1.
     contaminated : ndarray of bool, shape (n,)
@@ -154,6 +231,73 @@ def fit_calibrator(
     if reason is not None:
         return Calibrator(PREVALENCE, {"likelihood": (_prevalence(outcome, evidence),)}, reason)
     return Calibrator(method, _FIT[method](score, outcome, evidence))
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Scores of training cells by models that never saw them; arrays of shape (n,).
+
+    Parameters
+    ----------
+    score : ndarray of float64
+        Scores in 0–1.
+    contaminated : ndarray of bool
+        What the cells turned out to be.
+    weight : ndarray of float64
+        Evidence weight, without class weights.
+    fold : ndarray of int64
+        The inner fold each cell was held out in.
+    unit : ndarray of int64
+        The piece of land each cell lies in; the inner fold where that is not known.
+    """
+
+    score: Floats
+    contaminated: NDArray[np.bool_]
+    weight: Floats
+    fold: NDArray[np.int64]
+    unit: NDArray[np.int64]
+
+    def take(self, chosen: NDArray[np.bool_]) -> HeldOutScores:
+        """Return the chosen cells."""
+        return HeldOutScores(*(values[chosen] for values in vars(self).values()))
+
+
+def calibrate(method: str, held_out: HeldOutScores) -> Calibrator:
+    """Fit a calibrator on held-out scores; ``auto`` chooses the method too.
+
+    ``auto`` is nested: each candidate is fitted on all inner folds but one and judged by
+    the Brier score on that one, in turn; the candidate with the lowest score over all cells
+    is then fitted on all of them. With a single inner fold the smoothest is taken.
+
+    Parameters
+    ----------
+    method : str
+        ``auto``, or a method of :func:`fit_calibrator`.
+    held_out : HeldOutScores
+        Scores of the inner folds.
+    """
+    if method != AUTO:
+        return fit_calibrator(method, held_out.score, held_out.contaminated, held_out.weight)
+    judged = _judge(held_out)
+    chosen = min(judged, key=lambda name: judged[name]) if judged else CANDIDATES[0]
+    return replace(calibrate(chosen, held_out), judged=judged)
+
+
+def _judge(held_out: HeldOutScores) -> dict[str, float]:
+    """Return the Brier score of each candidate on inner folds that did not fit it."""
+    folds = np.unique(held_out.fold)
+    if len(folds) < 2 or not held_out.weight.sum() > 0:
+        return {}
+    judged = {}
+    for name in CANDIDATES:
+        loss = 0.0
+        for fold in folds:
+            looked_at = held_out.take(held_out.fold == fold)
+            fitted = calibrate(name, held_out.take(held_out.fold != fold))
+            gap = fitted.apply(looked_at.score) - looked_at.contaminated
+            loss += float((looked_at.weight * gap**2).sum())
+        judged[name] = loss / float(held_out.weight.sum())
+    return judged
 
 
 def _degenerate(score: Floats, outcome: Floats, weight: Floats) -> str | None:
@@ -193,6 +337,15 @@ def _apply_isotonic(score: Floats, parameters: Parameters) -> Floats:
     share = np.clip((score - knots[at]) / (knots[at + 1] - knots[at]), 0, 1)
     likelihood = values[at] + share * (values[at + 1] - values[at])
     return np.asarray(np.minimum(likelihood, values[at + 1]), np.float64)
+
+
+def _fit_venn_abers(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
+    steps = venn_abers_steps(score, outcome, weight)
+    return {name: tuple(part.tolist()) for name, part in zip(_STEPS, steps, strict=True)}
+
+
+def _apply_venn_abers(score: Floats, parameters: Parameters) -> Floats:
+    return merged(*venn_abers_bounds(score, *(np.array(parameters[name]) for name in _STEPS)))
 
 
 def _fit_beta(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
@@ -250,10 +403,13 @@ def _logistic_regression(
     return tuple(float(coefficient) for coefficient in found.x)
 
 
+_STEPS = ("score", "p0", "p1")
+
 _FIT: Mapping[str, Callable[[Floats, Floats, Floats], Parameters]] = {
     "isotonic": _fit_isotonic,
     "beta": _fit_beta,
     "logistic": _fit_logistic,
+    "venn_abers": _fit_venn_abers,
     "none": lambda score, outcome, weight: {},
 }
 
@@ -261,6 +417,7 @@ _APPLY: Mapping[str, Callable[[Floats, Parameters], Floats]] = {
     "isotonic": _apply_isotonic,
     "beta": _apply_beta,
     "logistic": _apply_logistic,
+    "venn_abers": _apply_venn_abers,
     "none": lambda score, parameters: score,
     PREVALENCE: lambda score, parameters: np.where(
         np.isnan(score), score, parameters["likelihood"][0]
