@@ -1,0 +1,29 @@
+"""`make bench`: every benchmark, or those named: `make bench ARGS="kernels stages memory"`."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import kernels, memory, stages
+from benchmarks.report import keep, show
+
+BENCHMARKS = {"kernels": kernels.run, "stages": stages.run, "memory": memory.run}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(BENCHMARKS)
+    unknown = sorted(set(chosen) - set(BENCHMARKS))
+    if unknown:
+        print(f"no benchmark called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+        sys.exit(2)
+    sections = []
+    for name in chosen:
+        section = BENCHMARKS[name]()
+        show([section])
+        sections.append(section)
+    if set(chosen) == set(BENCHMARKS):
+        keep(sections)
+
+
+if __name__ == "__main__":
+    main()
