@@ -400,6 +400,35 @@ class ValidationSettings(Settings):
     """Folds inside each training side, for early stopping and calibration."""
     random_split: bool = True
     """Also report the same model under a random split, as the foil."""
+    bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 500
+    """Draws of whole blocks or groups behind the 95 % intervals and verdicts; 0: none."""
+    baselines: list[
+        Literal[
+            "prevalence",
+            "distance_to_known_hazard",
+            "distance_to_front_line",
+            "logistic_regression",
+            "random_forest",
+            "expert_overlay",
+        ]
+    ] = Field(
+        default_factory=lambda: [
+            "prevalence",
+            "distance_to_known_hazard",
+            "distance_to_front_line",
+            "logistic_regression",
+            "random_forest",
+            "expert_overlay",
+        ]
+    )
+    """What the model is compared with, in this order. What a region's features do not allow is
+    left out, and the report says so."""
+    front_line: str | None = None
+    """Distance feature, or layer with one, that says how near the front line ran, for the
+    baselines; the first distance of the family `front_lines` when left out."""
+    expert_weights: Mapping[str, float] = Field(default_factory=dict)
+    """Weights of the expert overlay: feature → weight, negative where less means likelier.
+    Features are standardised first. Empty: an example, fitted to nothing."""
     accept_younger_layers: list[str] = Field(default_factory=list)
     """Layers younger than the outcomes that are accepted all the same, by key."""
     accept_separating_features: list[str] = Field(default_factory=list)
@@ -413,6 +442,35 @@ class ValidationSettings(Settings):
 
 
 # ------------------------------------------------------------------------ model
+
+
+class TuningSettings(Settings):
+    """Search for the model's settings, on the inner folds of each training side alone."""
+
+    enabled: bool = False
+    """Search. The settings of `model` are the first trial, so the search starts from them."""
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = 30
+    """Trials for each training side; those of an earlier, equal run count."""
+    minutes: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Start no trial after this many minutes on a training side. What is found then depends
+    on the machine; give `trials` where a run must be repeatable."""
+    storage: str | None = None
+    """SQLite file of the studies: a run that was stopped goes on where it was. Empty:
+    nothing is kept."""
+    objective: Literal["ranking", "log_loss"] = "ranking"
+    """What the inner held-out cells are judged by, all together: `ranking` the mean of ROC-AUC
+    and PR-AUC, `log_loss` the log loss after logistic calibration."""
+    blend: Annotated[int, Field(ge=1, le=20)] = 5
+    """Most models averaged: the best trials are added one by one, the same one again where
+    that helps, as long as the inner folds gain (Caruana et al. 2004). 1 keeps the best alone."""
+    max_rounds: Annotated[int, Field(ge=10, le=20_000)] = 300
+    """Most rounds (trees) of a trial."""
+
+    @model_validator(mode="after")
+    def _some_budget(self) -> TuningSettings:
+        if self.enabled and self.trials is None and self.minutes is None:
+            raise ValueError("give a budget: trials, minutes, or both")
+        return self
 
 
 class ModelSettings(Settings):
@@ -452,8 +510,32 @@ class ModelSettings(Settings):
     """Feature name → +1 (likelihood may only rise with it) or -1 (only fall)."""
     categorical: list[str] = Field(default_factory=list)
     """Features whose values are class codes."""
-    calibration: Literal["isotonic", "beta", "logistic", "none"] = "beta"
-    """Calibration of scores to likelihoods, on out-of-fold scores only."""
+    forest_below_cells: Annotated[int, Field(ge=0)] = 10_000
+    """With fewer labelled cells a random forest is grown too, and the inner folds choose
+    between it, these settings and the mean of both: on small tables forests often transfer
+    better. 0: never."""
+    feature_selection: Literal["none", "forward", "permutation"] = "none"
+    """Choose features on inner folds: `forward` adds the one that helps most while any helps
+    (Meyer et al. 2018), `permutation` drops groups of like features that do not help."""
+    tuning: TuningSettings = TuningSettings()
+    calibration: Literal["isotonic", "beta", "logistic", "venn_abers", "auto", "none"] = "beta"
+    """Calibration of scores to likelihoods, on out-of-fold scores only. `auto`: of the four the
+    one with the best Brier score on inner folds that did not fit it."""
+    members: Annotated[int, Field(ge=1, le=100)] = 1
+    """Models of an ensemble, each with its own seed; their scores are averaged and the average
+    is calibrated. More than one also map their spread."""
+    member_cells: Literal["all", "inner_folds"] = "all"
+    """Cells each member learns from: `all`, or all but one inner fold (then each member is one
+    model an inner fold, so that the spread shows what other land would have taught)."""
+    prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the mapped land that is contaminated, where it is known to differ from that of
+    the labelled cells: the maps are shifted to it after calibration. Held-out figures are not."""
+    interval: Literal["none", "venn_abers", "ensemble"] = "none"
+    """Map an interval of the likelihood, wider where Venn–Abers bounds (`venn_abers`) or members
+    of the ensemble (`ensemble`) lie further apart, scaled so that it holds on held-out land."""
+    interval_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    """Share of held-out units of land (blocks, groups) whose share contaminated the interval
+    is to hold."""
 
 
 # ---------------------------------------------------------- domain and explanation
@@ -555,6 +637,7 @@ class RegionCommandSettings(CommandSettings):
     features: Mapping[Key, AnyFamilySettings | None] = Field(default_factory=dict)
     labels: LabelSettings
     validation: ValidationSettings = ValidationSettings()
+    applicability: ApplicabilitySettings = ApplicabilitySettings()
     compute: ComputeSettings = ComputeSettings()
 
 
@@ -562,7 +645,6 @@ class TrainSettings(RegionCommandSettings):
     """Settings of ``python -m train``."""
 
     model: ModelSettings = ModelSettings()
-    applicability: ApplicabilitySettings = ApplicabilitySettings()
     explanation: ExplanationSettings = ExplanationSettings()
     tracking: TrackingSettings = TrackingSettings()
     strict_checks: bool = False

@@ -136,8 +136,7 @@ def test_a_failure_half_way_leaves_the_older_maps(bundle, features, layers, tmp_
 
 def test_tally_by_hand():
     tally = Tally()
-    likelihood = np.array([[0.25, 0.75, np.nan, 0.5]], np.float32)
-    tally.add(likelihood, np.array([[True, True, True, False]]))
+    tally.add(np.array([0.25, 0.75, np.nan], np.float32))
     assert (tally.n_cells, tally.n_scored, tally.mean) == (3, 2, 0.5)
     assert tally.quantiles()[0.5] == pytest.approx(0.25, abs=1e-4)
     assert tally.quantiles()[0.75] == pytest.approx(0.75, abs=1e-4)

@@ -10,6 +10,7 @@ from typing import Protocol
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from hazardrank.errors import FoldError, LabelError
@@ -31,11 +32,18 @@ from hazardrank.sources.layers import LayerReader
 from hazardrank.sources.region import FileLayers, open_layers, region_grid
 from hazardrank.sources.tables import FeatureTable, read_table
 from hazardrank.sources.vectors import MARGIN_M
-from hazardrank.validation.training_set import LocationTest, Matrix, TrainingSet
+from hazardrank.validation.training_set import (
+    LocationTest,
+    Matrix,
+    TrainingSet,
+    known_before,
+)
 
 DistrictOf = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.object_]]
 """Easting and northing of points → name of the district each lies in, ``""`` for none."""
 
+#: Cells of the area that stand for all of them where distances of prediction are measured.
+MOST_POINTS = 2000
 CACHE_FOLDER = ".hazardrank_cache"
 
 
@@ -67,6 +75,10 @@ class Case(Protocol):
     @property
     def district_of(self) -> DistrictOf | None:
         """District of any point, where the folds name a layer of districts."""
+
+    @property
+    def prediction_points(self) -> NDArray[np.float64]:
+        """Where the model will be asked: easting and northing of some cells of the area."""
 
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
@@ -141,6 +153,11 @@ class LayerCase:
         ]
         return [*self.features.skipped, *(thinned if len(region.cells) < n_known else [])]
 
+    @property
+    def prediction_points(self) -> NDArray[np.float64]:
+        """Cells of the area on an even lattice, about :data:`MOST_POINTS` of them."""
+        return cells_on_a_lattice(self.layers.grid, self.layers.area)
+
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
     ) -> ScoreSummary:
@@ -158,7 +175,42 @@ class LayerCase:
                 self.settings.compute,
                 tags,
                 on_block=advance,
+                map_dissimilarity=self.settings.applicability.map_dissimilarity,
             )
+
+
+def cells_on_a_lattice(
+    grid: SurveyGrid, area: shapely.Geometry | None, most: int = MOST_POINTS
+) -> NDArray[np.float64]:
+    """Return centres of cells of the area, evenly spaced: where a model will be asked.
+
+    Parameters
+    ----------
+    grid : SurveyGrid
+        The region's grid.
+    area : shapely geometry or None
+        The area of interest; the whole grid when ``None``.
+    most : int, optional
+        About how many cells, more or fewer as the area's shape has it.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_points, 2)
+        Easting and northing in metres.
+    """
+    share = 1.0 if area is None else min(1.0, shapely.area(area) / (grid.n_cells * grid.cell_area_m2))
+    step = max(1, round((grid.n_cells * max(share, 1e-4) / most) ** 0.5))
+    row, col = np.meshgrid(
+        np.arange(min(step // 2, grid.n_rows - 1), grid.n_rows, step),
+        np.arange(min(step // 2, grid.n_cols - 1), grid.n_cols, step),
+        indexing="ij",
+    )
+    points = np.column_stack(grid.centres(row.ravel(), col.ravel()))
+    if area is None:
+        return points
+    shapely.prepare(area)
+    inside = points[shapely.intersects_xy(area, points[:, 0], points[:, 1])]
+    return inside if len(inside) else points
 
 
 def open_region(settings: RegionCommandSettings, features: FeatureSet | None = None) -> FileLayers:
@@ -225,6 +277,8 @@ def _training_set(
 
     def history(hazards: NDArray[np.int64], land: LocationTest | None) -> Matrix:
         known = records.without(hazards, land)
+        if (day := known_before(land)) is not None:
+            known = known.known_before(day)
         values = features.history_at(cells.easting, cells.northing, layers.grid.cell_size_m, known)
         return np.ascontiguousarray(values.T)
 
@@ -308,13 +362,29 @@ class TableCase:
         """Nothing is skipped: the table's columns are the features."""
         return []
 
+    @property
+    def prediction_points(self) -> NDArray[np.float64]:
+        """Rows of the table at even steps, at most :data:`MOST_POINTS`."""
+        n_rows = len(self.table.outcome)
+        steps = np.linspace(0, n_rows - 1, min(n_rows, MOST_POINTS)).round().astype(np.int64)
+        source = self.settings.region.table
+        assert source is not None
+        row, col = _positions(self.grid, self.table, steps, source.crs)
+        return np.column_stack(self.grid.centres(row, col))
+
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
     ) -> ScoreSummary:
         """Score every row and draw the rows on the survey grid."""
         with progress.stage("Mapping the table", None, "cells"):
             return score_table(
-                bundle, self.table, self.grid, output_dir, self.settings.compute, tags
+                bundle,
+                self.table,
+                self.grid,
+                output_dir,
+                self.settings.compute,
+                tags,
+                self.settings.applicability.map_dissimilarity,
             )
 
 

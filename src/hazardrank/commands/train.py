@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from hazardrank.commands.check import check, stop_on_errors
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import Case, data_dir_of, make_simulated_data, prepare_case
 from hazardrank.commands.provenance import Provenance, provenance_of
+from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
 from hazardrank.reporting.progress import Progress
@@ -42,6 +43,7 @@ from hazardrank.validation.cross_validation import (
 )
 from hazardrank.validation.folds import FoldPlan, make_folds
 from hazardrank.validation.guard import guard
+from hazardrank.validation.training_set import Matrix
 
 BUNDLE_FOLDER = "bundle"
 RUN_JSON = "run.json"
@@ -65,7 +67,7 @@ def run(settings: TrainSettings) -> None:
     findings = stop_on_errors(check(settings, progress), strict=settings.strict_checks)
     provenance = provenance_of(settings, data_dir_of(settings))
     case = prepare_case(settings, progress)
-    study = _Study.of(settings, case, progress)
+    study = Study.of(settings, case, progress)
     with open_run(
         settings.tracking,
         run_name=settings.tracking.run_name or f"{settings.region.name} {provenance.run_digest}",
@@ -73,14 +75,14 @@ def run(settings: TrainSettings) -> None:
         tags={"run_digest": provenance.run_digest, "region": settings.region.name},
     ) as tracked:
         result = study.evaluate()
-        bundle = study.learn(provenance, result)
-        written = _write(study, provenance, bundle, result, tracked, findings)
+        bundle, domain = study.learn(provenance, result)
+        written = _write(study, provenance, bundle, result, domain, tracked, findings)
         _track(tracked, provenance, result, written)
     _say(study, result, written, tracked)
 
 
 @dataclass(frozen=True)
-class _Study:
+class Study:
     """A prepared case with its folds and its learner."""
 
     settings: TrainSettings
@@ -91,11 +93,24 @@ class _Study:
     progress: Progress
 
     @classmethod
-    def of(cls, settings: TrainSettings, case: Case, progress: Progress) -> _Study:
+    def of(cls, settings: TrainSettings, case: Case, progress: Progress) -> Study:
         """Make folds and pass the leakage guard before anything is learned."""
         training, region = case.training, settings.region
-        plan = make_folds(training, settings.validation.folds, settings.seed, case.district_of)
-        notes = guard(training, plan, settings.validation, region.layers, region.records_as_of)
+        plan = make_folds(
+            training,
+            settings.validation.folds,
+            settings.seed,
+            case.district_of,
+            lambda: case.prediction_points,
+        )
+        notes = guard(
+            training,
+            plan,
+            settings.validation,
+            region.layers,
+            region.records_as_of,
+            region.table.outcome_proxies if region.table else (),
+        )
         learner = BoostedTrees(
             settings.model, training.specs, settings.compute.n_threads, settings.seed
         )
@@ -119,8 +134,13 @@ class _Study:
                 on_fold=lambda _: advance(),
             )
 
-    def learn(self, provenance: Provenance, result: CrossValidation) -> Bundle:
-        """Learn from all labelled cells, with rounds and calibration from all folds."""
+    def learn(
+        self, provenance: Provenance, result: CrossValidation
+    ) -> tuple[Bundle, dict[str, Any]]:
+        """Learn from all labelled cells, with rounds and calibration from all folds.
+
+        Also returns what ``metrics.json`` says of the model's domain.
+        """
         side = training_side(
             self.case.training, self.plan, self.settings.validation, self.settings.seed
         )
@@ -134,24 +154,51 @@ class _Study:
             "code": provenance.code,
             "versions": provenance.versions,
         }
-        return Bundle.of(model, self.learner, origin)
+        bundle = Bundle.of(model, self.learner, origin)
+        if not self.settings.applicability.enabled:
+            return bundle, {}
+        with self.progress.stage("Measuring where the model applies", None, "models"):
+            return self._with_domain(bundle, side.matrix, result)
+
+    def _with_domain(
+        self, bundle: Bundle, matrix: Matrix, result: CrossValidation
+    ) -> tuple[Bundle, dict[str, Any]]:
+        contaminated = result.cells.contaminated
+        domain, held_out = fit_applicability(
+            matrix,
+            bundle.specs,
+            bundle.importance(),
+            [(self.plan.train(k), self.plan.test(k)) for k in range(self.plan.n_folds)],
+            (result.predictions["likelihood"].to_numpy() - contaminated) ** 2,
+            self.settings.applicability,
+            self.settings.seed,
+            self.settings.model.categorical,
+            self.settings.compute.n_threads,
+        )
+        figures = held_out.metrics(domain, self.plan.names)
+        return replace(bundle, applicability=domain), figures
 
 
 # ------------------------------------------------------------------ what is written
 
 
 def _write(
-    study: _Study,
+    study: Study,
     provenance: Provenance,
     bundle: Bundle,
     result: CrossValidation,
+    domain: dict[str, Any],
     tracked: Run,
     findings: list[str],
 ) -> dict[str, Path]:
     """Write everything of the run into the output folder; return what lies where."""
     settings, folder = study.settings, study.settings.output_dir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    metrics = result.metrics(asdict(study.case.counts))
+    metrics = {
+        **result.metrics(asdict(study.case.counts)),
+        "outside_domain_share": domain.get("outside_domain_share"),
+        "applicability": domain or None,
+    }
     _write_yaml(folder / SETTINGS_YAML, provenance.settings)
     _write_json(folder / METRICS_JSON, metrics)
     _write_predictions(folder / PREDICTIONS, result.predictions, settings.region.crs)
@@ -182,7 +229,7 @@ def _write(
 
 
 def _run_facts(
-    study: _Study,
+    study: Study,
     provenance: Provenance,
     tracked: Run,
     summary: ScoreSummary,
@@ -259,7 +306,7 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "region": region}
 
 
-def _say(study: _Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
+def _say(study: Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
     folder = study.settings.output_dir.absolute()
     notes = [f"Note: {note}" for note in study.notes[:3]]
     if len(study.notes) > 3:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from hazardrank.errors import BundleError, OutputError
 from hazardrank.features.base import FeatureSpec
+from hazardrank.model.applicability import Applicability
 from hazardrank.model.boosted import (
     BoostedModel,
     BoostedTrees,
@@ -41,6 +42,7 @@ FORMAT_VERSION = 1
 """Version of the layout of ``bundle.json``."""
 
 BUNDLE_JSON = "bundle.json"
+REFERENCE_CSV = "reference_cells.csv"
 _MODEL_FILE = re.compile(r"model_\d+\.txt")
 _TRAIN_AGAIN = "Train again to make a new bundle."
 
@@ -67,6 +69,8 @@ class Bundle:
         Protocol, digests of data and code, versions of libraries; plain values.
     weights : tuple of float
         Share of each model in the score, above 0; equal shares when empty.
+    applicability : Applicability, optional
+        Where the model applies; ``None`` where that was not measured.
 
     Raises
     ------
@@ -83,6 +87,7 @@ class Bundle:
     training: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[float, ...] = ()
+    applicability: Applicability | None = None
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -292,6 +297,7 @@ class Bundle:
                 dict(values["training"]),
                 dict(values["provenance"]),
                 tuple(float(entry["weight"]) for entry in values["models"] if "weight" in entry),
+                _read_applicability(folder, values.get("applicability")),
             )
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise BundleError(
@@ -303,11 +309,23 @@ class Bundle:
             ) from None
 
     def _files(self) -> dict[str, str]:
+        texts = self._model_files()
+        if self.applicability is not None:
+            texts[REFERENCE_CSV] = self.applicability.reference_csv()
+        return texts
+
+    def _model_files(self) -> dict[str, str]:
         return {f"model_{number}.txt": text for number, text in enumerate(self.models)}
+
+    def _applicability_json(self) -> dict[str, Any] | None:
+        if self.applicability is None:
+            return None
+        entry = {"file": REFERENCE_CSV, "sha256": _sha256(self._files()[REFERENCE_CSV])}
+        return {**entry, **self.applicability.to_json()}
 
     def _entries(self) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = [
-            {"file": name, "sha256": _sha256(text)} for name, text in self._files().items()
+            {"file": name, "sha256": _sha256(text)} for name, text in self._model_files().items()
         ]
         for entry, weight in zip(entries, self.weights, strict=False):
             entry["weight"] = weight
@@ -323,6 +341,7 @@ class Bundle:
             "seed": self.seed,
             "training": dict(self.training),
             "provenance": dict(self.provenance),
+            "applicability": self._applicability_json(),
         }
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -367,9 +386,18 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_model(folder: Path, entry: Mapping[str, str]) -> str:
-    path = folder / entry["file"]
     if not _MODEL_FILE.fullmatch(entry["file"]):
         raise BundleError(f"names a model file {entry['file']!r}", where=folder)
+    return _read_text(folder / entry["file"], entry["sha256"])
+
+
+def _read_applicability(folder: Path, values: Mapping[str, Any] | None) -> Applicability | None:
+    if values is None:
+        return None
+    return Applicability.from_text(values, _read_text(folder / REFERENCE_CSV, values["sha256"]))
+
+
+def _read_text(path: Path, sha256: str) -> str:
     try:
         text = path.read_bytes().decode()
     except FileNotFoundError:
@@ -378,7 +406,7 @@ def _read_model(folder: Path, entry: Mapping[str, str]) -> str:
         ) from None
     except (OSError, ValueError) as error:
         raise BundleError(f"cannot be read ({error})", where=path) from None
-    if _sha256(text) != entry["sha256"]:
+    if _sha256(text) != sha256:
         raise BundleError(
             "has been altered: its digest is not the one recorded",
             where=path,

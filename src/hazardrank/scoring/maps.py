@@ -1,4 +1,4 @@
-"""The two maps every scoring writes, and what is counted while they are written."""
+"""The maps every scoring writes, and what is counted while they are written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 from hazardrank.grid import SurveyGrid
 from hazardrank.grid.raster_io import BlockRasterWriter
 from hazardrank.model.bundle import Bundle
-from hazardrank.validation.training_set import Matrix
+from hazardrank.scoring.cells import DOMAIN_NODATA, OUTSIDE_DOMAIN, ScoredCells
 
 LIKELIHOOD_TIF = "contamination_likelihood.tif"
 STATUS_TIF = "survey_status.tif"
+DOMAIN_TIF = "outside_domain.tif"
+DISSIMILARITY_TIF = "dissimilarity.tif"
 
 LIKELIHOOD_NODATA = float("nan")
-"""Outside the area, and where no feature is known."""
+"""Outside the area, outside the model's domain, and where no feature is known."""
 
 STATUS_NODATA = -128
 """Outside the area. Inside: -1 unsurveyed, 0 released, 1 contaminated."""
@@ -29,7 +32,6 @@ STATUS_NODATA = -128
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _N_BINS = 10_000
 _FIXED_POINT = 2**30
-_LOWEST, _HIGHEST = np.float32(1e-9), np.nextafter(np.float32(1), np.float32(0))
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class ScoreSummary:
         Cells with a likelihood.
     n_without_features : int
         Cells in the area none of whose features is known; they have no likelihood.
+    n_outside_domain : int or None
+        Cells the model abstains from, since they are unlike its training cells; ``None``
+        where the bundle does not know its domain.
+    n_near_limit : int or None
+        Those of them that the sampling of reference cells alone may have put outside.
     mean_likelihood : float
         Over the scored cells, to 1e-9; NaN if there are none.
     quantiles : dict of float to float
@@ -59,6 +66,8 @@ class ScoreSummary:
     n_cells: int
     n_scored: int
     n_without_features: int
+    n_outside_domain: int | None
+    n_near_limit: int | None
     mean_likelihood: float
     quantiles: dict[float, float]
     seconds: dict[str, float]
@@ -70,13 +79,15 @@ class Tally:
 
     n_cells: int = 0
     n_scored: int = 0
+    n_outside_domain: int = 0
+    n_near_limit: int = 0
     _fixed_sum: int = 0
     _histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_N_BINS, np.int64))
 
-    def add(self, likelihood: NDArray[np.float32], inside: NDArray[np.bool_]) -> None:
-        """Count the cells of a block, both arrays of one shape; NaN is not scored."""
-        known = likelihood[inside & ~np.isnan(likelihood)].astype(np.float64)
-        self.n_cells += int(inside.sum())
+    def add(self, likelihood: NDArray[np.float32]) -> None:
+        """Count cells of the area, shape (n_cells,); NaN is not scored."""
+        known = likelihood[~np.isnan(likelihood)].astype(np.float64)
+        self.n_cells += len(likelihood)
         self.n_scored += len(known)
         self._fixed_sum += int(np.rint(known * _FIXED_POINT).astype(np.int64).sum())
         bins = np.minimum((known * _N_BINS).astype(np.int64), _N_BINS - 1)
@@ -114,10 +125,17 @@ class Maps:
         Its digest goes into the tags.
     tags : mapping of str to str
         Further provenance.
+    map_dissimilarity : bool, optional
+        Whether ``dissimilarity.tif`` is written too, where the bundle knows its domain.
     """
 
     def __init__(
-        self, output_dir: Path, grid: SurveyGrid, bundle: Bundle, tags: Mapping[str, str]
+        self,
+        output_dir: Path,
+        grid: SurveyGrid,
+        bundle: Bundle,
+        tags: Mapping[str, str],
+        map_dissimilarity: bool = True,
     ) -> None:
         own_tags = {**tags, "bundle_sha256": bundle.digest}
         self._likelihood = BlockRasterWriter(
@@ -138,6 +156,13 @@ class Maps:
             ["class"],
             own_tags,
         )
+        self._domain = bundle.applicability
+        self._outside = self._dissimilarity = None
+        if self._domain is not None:
+            folder = Path(output_dir)
+            self._outside = _outside_writer(folder, grid, own_tags, self._domain.threshold)
+            if map_dissimilarity:
+                self._dissimilarity = _dissimilarity_writer(folder, grid, own_tags)
         self._files = ExitStack()
         self.tally = Tally()
         self.seconds = dict.fromkeys(("features", "scoring", "status", "writing"), 0.0)
@@ -146,6 +171,9 @@ class Maps:
         with ExitStack() as files:
             files.enter_context(self._likelihood)
             files.enter_context(self._status)
+            for writer in (self._outside, self._dissimilarity):
+                if writer is not None:
+                    files.enter_context(writer)
             self._files = files.pop_all()
         return self
 
@@ -170,16 +198,42 @@ class Maps:
     def write(
         self,
         block: SurveyGrid,
-        likelihood: NDArray[np.float32],
+        cells: ScoredCells,
+        index: NDArray[np.integer],
         status: NDArray[np.int8],
-        inside: NDArray[np.bool_],
     ) -> None:
-        """Write a block; arrays of shape (rows, cols), cells not `inside` become nodata."""
-        self.tally.add(likelihood, inside)
+        """Write a block.
+
+        Parameters
+        ----------
+        block : SurveyGrid
+            The block.
+        cells : ScoredCells
+            The scored cells.
+        index : ndarray of int, shape (rows, cols)
+            Which of `cells` lies in each place; -1 outside the area, which becomes nodata.
+        status : ndarray of int8, shape (rows, cols)
+            Survey status.
+        """
+        inside = index >= 0
+        shown = index[inside]
+        self.tally.add(cells.likelihood[shown])
+        self._count_domain(cells, shown)
         with self.timed("writing"):
-            shown = np.where(inside, likelihood, np.float32(LIKELIHOOD_NODATA))
-            self._likelihood.write(block, shown)
+            self._likelihood.write(block, _placed(cells.likelihood, index, LIKELIHOOD_NODATA))
             self._status.write(block, np.where(inside, status, np.int8(STATUS_NODATA)))
+            if self._outside is not None:
+                self._outside.write(block, _placed(cells.outside_domain, index, DOMAIN_NODATA))
+            if self._dissimilarity is not None:
+                self._dissimilarity.write(block, _placed(cells.domain, index, float("nan")))
+
+    def _count_domain(self, cells: ScoredCells, shown: NDArray[np.integer]) -> None:
+        if self._domain is None:
+            return
+        outside = cells.outside_domain[shown] == OUTSIDE_DOMAIN
+        surely = cells.dissimilarity[shown] > self._domain.threshold + self._domain.sampling_bound
+        self.tally.n_outside_domain += int(outside.sum())
+        self.tally.n_near_limit += int((outside & ~surely).sum())
 
     def summary(self) -> ScoreSummary:
         """Return what was written."""
@@ -189,33 +243,50 @@ class Maps:
             self._status.path,
             tally.n_cells,
             tally.n_scored,
-            tally.n_cells - tally.n_scored,
+            tally.n_cells - tally.n_scored - tally.n_outside_domain,
+            None if self._domain is None else tally.n_outside_domain,
+            None if self._domain is None else tally.n_near_limit,
             tally.mean,
             tally.quantiles(),
             dict(self.seconds),
         )
 
 
-def likelihood_of_rows(bundle: Bundle, matrix: Matrix, threads: int) -> NDArray[np.float32]:
-    """Return likelihoods as maps hold them.
+def _outside_writer(
+    folder: Path, grid: SurveyGrid, tags: Mapping[str, str], threshold: float
+) -> BlockRasterWriter:
+    return BlockRasterWriter(
+        folder / DOMAIN_TIF,
+        grid,
+        "uint8",
+        DOMAIN_NODATA,
+        ["outside the model's domain: 0 no, 1 yes (the likelihood map abstains)"],
+        ["class"],
+        {**tags, "dissimilarity_threshold": repr(threshold)},
+    )
 
-    Parameters
-    ----------
-    bundle : Bundle
-        The model.
-    matrix : ndarray of float32, shape (n_rows, n_features)
-        Features in the bundle's order.
-    threads : int
-        Threads to use.
 
-    Returns
-    -------
-    ndarray of float32, shape (n_rows,)
-        Strictly between 0 and 1; NaN where every feature is missing, for there the model
-        would only repeat what it knows of land in general.
-    """
-    likelihood = np.full(len(matrix), np.nan, np.float32)
-    known = ~np.isnan(matrix).all(axis=1)
-    scored = bundle.likelihood(matrix[known], threads).astype(np.float32)
-    likelihood[known] = np.clip(scored, _LOWEST, _HIGHEST)
-    return likelihood
+def _dissimilarity_writer(
+    folder: Path, grid: SurveyGrid, tags: Mapping[str, str]
+) -> BlockRasterWriter:
+    return BlockRasterWriter(
+        folder / DISSIMILARITY_TIF,
+        grid,
+        "float32",
+        float("nan"),
+        [
+            "dissimilarity index: distance to the nearest training cell in weighted features",
+            "local point density: training cells no farther than the threshold",
+            "expected squared error of the likelihood at this dissimilarity",
+        ],
+        ["1", "cells", "1"],
+        tags,
+        count=3,
+    )
+
+
+def _placed(values: NDArray[Any], index: NDArray[np.integer], nodata: float) -> NDArray[Any]:
+    """Return values, shape (…, n_cells), at their places, shape (…, rows, cols)."""
+    if not values.shape[-1]:
+        return np.full((*values.shape[:-1], *index.shape), nodata, values.dtype)
+    return np.where(index >= 0, values[..., index], values.dtype.type(nodata))

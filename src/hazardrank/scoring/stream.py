@@ -13,7 +13,8 @@ from hazardrank.features.base import FeatureSpec, FloatBlock
 from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
 from hazardrank.records import HazardRecords
-from hazardrank.scoring.maps import Maps, ScoreSummary, likelihood_of_rows
+from hazardrank.scoring.cells import score_cells
+from hazardrank.scoring.maps import Maps, ScoreSummary
 from hazardrank.settings import ComputeSettings
 from hazardrank.sources.layers import LayerReader
 
@@ -43,8 +44,9 @@ def score_region(
     compute: ComputeSettings,
     tags: Mapping[str, str],
     on_block: Callable[[int], None] | None = None,
+    map_dissimilarity: bool = True,
 ) -> ScoreSummary:
-    """Write the likelihood and survey status maps of a region.
+    """Write the likelihood, survey status and domain maps of a region.
 
     Parameters
     ----------
@@ -60,13 +62,16 @@ def score_region(
         Block → -1 unsurveyed, 0 released, 1 contaminated, shape (rows, cols).
     output_dir : Path
         Folder of ``contamination_likelihood.tif`` (float32, nodata NaN) and
-        ``survey_status.tif`` (int8, nodata -128 outside the area).
+        ``survey_status.tif`` (int8, nodata -128 outside the area); where the bundle knows
+        its domain, of ``outside_domain.tif`` (uint8, nodata 255) and ``dissimilarity.tif``.
     compute : ComputeSettings
         Block size and threads; no value depends on them.
     tags : mapping of str to str
-        Provenance for both files.
+        Provenance for all files.
     on_block : callable, optional
         Called with the number of blocks done since the last call.
+    map_dissimilarity : bool, optional
+        Whether ``dissimilarity.tif`` is wanted.
 
     Returns
     -------
@@ -81,21 +86,22 @@ def score_region(
         If a map cannot be written.
     """
     bundle.check_features(features.specs)
-    with Maps(output_dir, layers.grid, bundle, tags) as maps:
+    nothing = score_cells(bundle, np.empty((0, len(bundle.specs)), np.float32), 1)
+    with Maps(output_dir, layers.grid, bundle, tags, map_dissimilarity) as maps:
         for block in layers.grid.blocks(compute.block_cells):
             inside = layers.inside(block)
-            likelihood = np.full(block.shape, np.nan, np.float32)
-            known_as = np.zeros(block.shape, np.int8)
+            cells, known_as = nothing, np.zeros(block.shape, np.int8)
             if inside.any():
                 with maps.timed("features"):
                     values = features.block(block, layers, known)
                 with maps.timed("scoring"):
-                    likelihood[inside] = likelihood_of_rows(
-                        bundle, np.ascontiguousarray(values[:, inside].T), compute.n_threads
-                    )
+                    matrix = np.ascontiguousarray(values[:, inside].T)
+                    cells = score_cells(bundle, matrix, compute.n_threads)
                 with maps.timed("status"):
                     known_as = status(block)
-            maps.write(block, likelihood, known_as, inside)
+            index = np.full(block.shape, -1, np.int64)
+            index[inside] = np.arange(int(inside.sum()))
+            maps.write(block, cells, index, known_as)
             if on_block is not None:
                 on_block(1)
     return maps.summary()

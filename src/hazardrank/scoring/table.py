@@ -15,7 +15,8 @@ from scipy.spatial import KDTree
 from hazardrank.errors import BundleError, OutputError
 from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
-from hazardrank.scoring.maps import STATUS_NODATA, Maps, ScoreSummary, likelihood_of_rows
+from hazardrank.scoring.cells import DOMAIN_NODATA, OUTSIDE_DOMAIN, ScoredCells, score_cells
+from hazardrank.scoring.maps import STATUS_NODATA, Maps, ScoreSummary
 from hazardrank.settings import ComputeSettings
 from hazardrank.sources.tables import FeatureTable
 
@@ -32,6 +33,7 @@ def score_table(
     output_dir: Path,
     compute: ComputeSettings,
     tags: Mapping[str, str],
+    map_dissimilarity: bool = True,
 ) -> ScoreSummary:
     """Score every row of a table and write the maps of its cells.
 
@@ -54,6 +56,8 @@ def score_table(
         Block size and threads; no value depends on them.
     tags : mapping of str to str
         Provenance for the maps.
+    map_dissimilarity : bool, optional
+        Whether ``dissimilarity.tif`` is wanted.
 
     Returns
     -------
@@ -69,20 +73,15 @@ def score_table(
     """
     _check_names(bundle, table)
     finder = RowFinder(table, grid.crs)
-    with Maps(output_dir, grid, bundle, tags) as maps:
+    with Maps(output_dir, grid, bundle, tags, map_dissimilarity) as maps:
         with maps.timed("scoring"):
-            likelihood = likelihood_of_rows(bundle, table.features, compute.n_threads)
+            cells = score_cells(bundle, table.features, compute.n_threads)
         for block in grid.blocks(compute.block_cells):
             row = finder.rows_of(block)
-            inside = row >= 0
-            maps.write(
-                block,
-                np.where(inside, likelihood[row], np.float32(np.nan)),
-                np.where(inside, table.outcome[row], np.int8(STATUS_NODATA)),
-                inside,
-            )
+            status = np.where(row >= 0, table.outcome[row], np.int8(STATUS_NODATA))
+            maps.write(block, cells, row, status)
         with maps.timed("writing"):
-            _write_rows(Path(output_dir) / CELLS_FILE, table, likelihood)
+            _write_rows(Path(output_dir) / CELLS_FILE, table, cells)
     return maps.summary()
 
 
@@ -126,13 +125,16 @@ def _check_names(bundle: Bundle, table: FeatureTable) -> None:
         )
 
 
-def _write_rows(path: Path, table: FeatureTable, likelihood: NDArray[np.float32]) -> None:
+def _write_rows(path: Path, table: FeatureTable, cells: ScoredCells) -> None:
     columns = {
         "easting": table.easting,
         "northing": table.northing,
         "outcome": table.outcome,
-        "likelihood": likelihood,
+        "likelihood": cells.likelihood,
     }
+    if (cells.outside_domain != DOMAIN_NODATA).any():
+        columns["outside_domain"] = cells.outside_domain == OUTSIDE_DOMAIN
+        columns["dissimilarity"] = cells.dissimilarity
     if table.group is not None:
         columns["group"] = table.group
     points = gpd.points_from_xy(table.easting, table.northing)
