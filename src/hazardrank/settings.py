@@ -389,6 +389,16 @@ PROXY_PATTERNS = (
 )
 
 
+BaselineName = Literal[
+    "prevalence",
+    "distance_to_known_hazard",
+    "distance_to_front_line",
+    "logistic_regression",
+    "random_forest",
+    "expert_overlay",
+]
+
+
 class ValidationSettings(Settings):
     """How skill is measured."""
 
@@ -400,6 +410,24 @@ class ValidationSettings(Settings):
     """Folds inside each training side, for early stopping and calibration."""
     random_split: bool = True
     """Also report the same model under a random split, as the foil."""
+    bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 500
+    """Draws of whole blocks or groups behind the 95 % intervals and verdicts; 0: none."""
+    baselines: tuple[BaselineName, ...] = (
+        "prevalence",
+        "distance_to_known_hazard",
+        "distance_to_front_line",
+        "logistic_regression",
+        "random_forest",
+        "expert_overlay",
+    )
+    """What the model is compared with, in this order. What a region's features do not allow is
+    left out, and the report says so."""
+    front_line: str | None = None
+    """Distance feature, or layer with one, that says how near the front line ran, for the
+    baselines; the first distance of the family `front_lines` when left out."""
+    expert_weights: Mapping[str, float] = Field(default_factory=dict)
+    """Weights of the expert overlay: feature → weight, negative where less means likelier.
+    Features are standardised first. Empty: an example, fitted to nothing."""
     bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 500
     """Draws of whole blocks or groups behind the 95 % intervals and verdicts; 0: none."""
     baselines: list[

@@ -15,7 +15,12 @@ from hazardrank.validation.metrics import roc_auc
 from tests.validation.cases import FakeLearner, FakeModel, cells_at, scattered, training_set
 
 FOLDS = FoldSettings(method="blocks", size_m=700, n_folds=3, buffer_m=100)
-SETTINGS = ValidationSettings(folds=FOLDS, inner_folds=2)
+SETTINGS = ValidationSettings(
+    folds=FOLDS,
+    inner_folds=2,
+    bootstrap=40,
+    baselines=["prevalence", "distance_to_known_hazard", "logistic_regression"],
+)
 INFILL = SETTINGS.model_copy(update={"protocol": "infill"})
 
 
@@ -127,8 +132,8 @@ def test_predictions_are_out_of_fold_and_pooled_figures_come_from_them():
     plan, result = run(training)
     table = result.predictions
     assert table.columns.tolist() == [
-        "cell_id", "easting", "northing", "fold", "outcome", "weight", "score", "likelihood",
-        "baseline_prevalence", "baseline_distance_to_known_hazard",
+        "cell_id", "easting", "northing", "fold", "unit", "outcome", "weight", "score",
+        "likelihood", "baseline_prevalence", "baseline_distance_to_known_hazard",
         "baseline_logistic_regression",
     ]  # fmt: skip
     assert len(table) == len(training.cells)
@@ -179,6 +184,51 @@ def test_metrics_have_the_documented_keys_and_are_json():
     assert {key: metrics[key] for key in counts} == counts
     assert metrics["n_labelled"] == len(training.cells)
     assert sum(fold["n_cells"] for fold in metrics["folds"]) == metrics["n_evaluated"]
+
+
+def test_every_figure_stands_with_its_interval_and_its_difference():
+    training = scattered()
+    settings = SETTINGS.model_copy(update={"baselines": ValidationSettings().baselines})
+    _, result = run(training, settings)
+    metrics = json.loads(json.dumps(result.metrics(), allow_nan=False))
+    beside = {name: figures for name, figures in metrics["baselines"].items()}
+    for figures in (metrics["pooled"], metrics["random_split"], *beside.values()):
+        for name, (low, high) in figures["intervals"].items():
+            assert low <= figures[name] <= high, name
+    assert "gap_roc_auc" in metrics["random_split"]["intervals"]
+    assert set(metrics["differences"]) == set(beside)
+    for name, found in metrics["differences"].items():
+        expected = metrics["pooled"]["roc_auc"] - beside[name]["roc_auc"]
+        assert found["roc_auc"]["difference"] == expected
+    assert metrics["differences"]["prevalence"]["roc_auc"]["verdict"] == "better"
+    assert set(metrics["baselines_absent"]) == {"distance_to_front_line", "expert_overlay"}
+    assert metrics["lift"]["over"] == "distance_to_known_hazard"
+    assert metrics["lift"]["at_20pct_area"] == pytest.approx(
+        metrics["pooled"]["capture_at_20pct_area"]
+        / beside["distance_to_known_hazard"]["capture_at_20pct_area"]
+    )
+    about = metrics["bootstrap"]
+    assert (about["n_draws"], about["units"]) == (40, "square blocks of 0.7 km")
+    assert about["n_units"] == len(set(result.predictions["unit"]))
+
+
+def test_without_draws_there_are_no_intervals():
+    _, result = run(scattered(), SETTINGS.model_copy(update={"bootstrap": 0}))
+    metrics = result.metrics()
+    assert "intervals" not in metrics["pooled"]
+    assert metrics["bootstrap"]["n_draws"] == 0
+    difference = metrics["differences"]["prevalence"]["roc_auc"]
+    assert difference["difference"] > 0
+    assert (difference["low"], difference["verdict"]) == (None, "no difference shown")
+
+
+def test_gaps_have_no_interval_where_other_cells_are_evaluated():
+    folds = FoldSettings(method="groups", n_folds=None)
+    _, result = run(scattered(), SETTINGS.model_copy(update={"folds": folds}))
+    foil = result.metrics()["random_split"]
+    assert foil["gap_roc_auc"] is not None
+    assert "gap_roc_auc" not in foil["intervals"]
+    assert result.metrics()["bootstrap"]["units"] == "groups"
 
 
 def test_fold_means_are_the_means_of_the_folds():

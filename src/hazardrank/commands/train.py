@@ -132,6 +132,7 @@ class Study:
                 self.settings.validation,
                 self.settings.seed,
                 on_fold=lambda _: advance(),
+                threads=self.settings.compute.n_threads,
             )
 
     def learn(
@@ -280,6 +281,8 @@ def _track(
     written: Mapping[str, Path],
 ) -> None:
     tracked.log_metrics(_numbers(result.pooled.as_dict()))
+    for name, (low, high) in result.pooled.intervals.items():
+        tracked.log_metrics({f"{name}_low": low, f"{name}_high": high})
     for name, figures in result.baselines.items():
         tracked.log_metrics(_numbers(figures, f"baseline_{name}_"))
     if result.random_split is not None:

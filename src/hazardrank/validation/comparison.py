@@ -65,6 +65,11 @@ class Measured:
         ends = intervals(plain.values, draws)
         return cls(Skill(plain.values, plain.undefined, plain.ece_bins, ends), draws)
 
+    @property
+    def plain(self) -> Measured:
+        """The figures without draws."""
+        return Measured(self.skill, {})
+
 
 def paired_differences(first: Measured, second: Measured) -> dict[str, Difference]:
     """Return first minus second for every figure that both have.

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from hazardrank.errors import ModelError
 from hazardrank.labels.cells import LabelledCells
 from hazardrank.settings import ValidationSettings
-from hazardrank.validation.baselines import BASELINES, Baseline, FoldView
+from hazardrank.validation.baselines import Baseline, FoldView, choose_baselines
+from hazardrank.validation.bootstrap import Bootstrap, Units, resampling_units
+from hazardrank.validation.comparison import (
+    LIFT_OVER,
+    Difference,
+    Measured,
+    as_dicts,
+    lift,
+    paired_differences,
+)
 from hazardrank.validation.folds import FoldPlan, random_folds
 from hazardrank.validation.learner import FittedModel, InnerFold, Learner, TrainingSide
 from hazardrank.validation.metrics import Skill, skill
@@ -97,7 +106,8 @@ class CrossValidation:
     cells : LabelledCells
         The labelled cells.
     predictions : DataFrame, n_cells rows
-        ``cell_id``, ``easting``, ``northing`` (m), ``fold`` (-1: never held out),
+        ``cell_id``, ``easting``, ``northing`` (m), ``fold`` (-1: never held out), ``unit``
+        (block or group that the bootstrap draws whole),
         ``outcome`` (1, 0, -1 background), ``weight``, ``score``, ``likelihood``, and
         ``baseline_NAME`` scores; NaN for cells never held out.
     folds : tuple of FoldResult
@@ -110,6 +120,16 @@ class CrossValidation:
         Figures of the same model under a random split, and the gaps.
     notes : tuple of str
         What is not as asked, and why.
+    measured : Measured
+        The pooled figures of the model with their bootstrap draws.
+    differences : mapping of str to mapping of str to Difference
+        Model minus each baseline, figure by figure.
+    lift : dict or None
+        What the model finds over the distance to known hazards.
+    bootstrap : dict
+        Units, draws and seed behind the intervals.
+    absent : mapping of str to str
+        Baselines that the features do not allow, and why.
     """
 
     protocol: str
@@ -121,6 +141,11 @@ class CrossValidation:
     baselines: Mapping[str, dict[str, Any]]
     random_split: dict[str, Any] | None
     notes: tuple[str, ...]
+    measured: Measured
+    differences: Mapping[str, Mapping[str, Difference]]
+    lift: dict[str, Any] | None
+    bootstrap: dict[str, Any]
+    absent: Mapping[str, str]
 
     @property
     def negatives(self) -> str:
@@ -153,6 +178,10 @@ class CrossValidation:
             "fold_mean": fold_mean([fold.skill for fold in self.folds]),
             "folds": [fold.as_dict() for fold in self.folds],
             "baselines": dict(self.baselines),
+            "baselines_absent": dict(self.absent),
+            "differences": {name: as_dicts(found) for name, found in self.differences.items()},
+            "lift": self.lift,
+            "bootstrap": self.bootstrap,
             "random_split": self.random_split,
             **known,
             **(counts or {}),
@@ -169,8 +198,9 @@ def cross_validate(
     learner: Learner,
     settings: ValidationSettings,
     seed: int,
-    baselines: Mapping[str, Baseline] = BASELINES,
+    baselines: Mapping[str, Baseline] | None = None,
     on_fold: FoldCallback | None = None,
+    threads: int = 1,
 ) -> CrossValidation:
     """Measure a learner's skill on land it has not seen.
 
@@ -185,11 +215,13 @@ def cross_validate(
     settings : ValidationSettings
         Protocol, inner folds, random split.
     seed : int
-        Seed of inner folds and the random split.
+        Seed of inner folds, the random split and the bootstrap.
     baselines : mapping of str to Baseline, optional
-        What to compare with.
+        What to compare with; the settings' baselines when left out.
     on_fold : callable, optional
         Told of every fold done, those of the random split included.
+    threads : int, optional
+        Threads that baselines may use; changes no result.
 
     Returns
     -------
@@ -201,7 +233,12 @@ def cross_validate(
         If a training side cannot be split into inner folds.
     ModelError
         If the learner's likelihoods are not probabilities.
+    SettingsError
+        If a feature named for a baseline does not exist.
     """
+    absent: dict[str, str] = {}
+    if baselines is None:
+        baselines, absent = choose_baselines(training.specs, settings)
     held_out = _Predictions(len(training.cells), baselines)
     folds = []
     for k in range(plan.n_folds):
@@ -209,7 +246,9 @@ def cross_validate(
         side = _side(training, plan, settings, seed, k, matrix)
         model = learner.fit(side)
         held_out.add_model(plan.test(k), model, matrix)
-        view = FoldView(training, matrix, plan.train(k), plan.test(k), settings.protocol)
+        view = FoldView(
+            training, matrix, plan.train(k), plan.test(k), settings.protocol, seed, threads
+        )
         for name, baseline in baselines.items():
             held_out.add_baseline(name, baseline, view)
         folds.append(_result(training, plan, k, model, held_out.likelihood))
@@ -217,18 +256,37 @@ def cross_validate(
             on_fold(folds[-1])
     contaminated = training.cells.contaminated
     evaluated = plan.fold >= 0
+    units = resampling_units(training, settings.folds)
+    bootstrap = Bootstrap.of(units.take(evaluated), settings.bootstrap, seed)
     likelihood = held_out.likelihood[evaluated]
-    pooled = skill(contaminated[evaluated], likelihood, likelihood)
+    model_measured = Measured.of(bootstrap, contaminated[evaluated], likelihood, likelihood)
+    beside = {name: held_out.measure(name, bootstrap, training, plan) for name in baselines}
+    nearest = beside.get(LIFT_OVER)
     return CrossValidation(
         protocol=settings.protocol,
         method=plan.method,
         cells=training.cells,
-        predictions=held_out.table(training.cells, plan),
+        predictions=held_out.table(training.cells, plan, units),
         folds=tuple(folds),
-        pooled=pooled,
-        baselines={name: held_out.baseline_figures(name, training, plan) for name in baselines},
-        random_split=_random_split(training, learner, settings, seed, pooled, on_fold),
+        pooled=model_measured.skill,
+        baselines={
+            name: {
+                **measured.skill.as_dict(),
+                "fold_mean": held_out.baseline_fold_mean(name, training, plan),
+            }
+            for name, measured in beside.items()
+        },
+        random_split=_random_split(
+            training, learner, settings, seed, model_measured, bool(evaluated.all()), on_fold
+        ),
         notes=tuple(plan.skipped),
+        measured=model_measured,
+        differences={
+            name: paired_differences(model_measured, measured) for name, measured in beside.items()
+        },
+        lift=None if nearest is None else lift(model_measured, nearest),
+        bootstrap=bootstrap.about(contaminated[evaluated], seed),
+        absent=absent,
     )
 
 
@@ -346,26 +404,35 @@ class _Predictions:
             empty = np.full(len(self.score), np.nan)
             self.baseline_likelihood.setdefault(name, empty)[view.test] = scores.likelihood
 
-    def baseline_figures(self, name: str, training: TrainingSet, plan: FoldPlan) -> dict[str, Any]:
-        score = self.baseline_score[name]
+    def measure(
+        self, name: str, bootstrap: Bootstrap, training: TrainingSet, plan: FoldPlan
+    ) -> Measured:
+        return Measured.of(bootstrap, *self._of_baseline(name, training, plan.fold >= 0))
+
+    def baseline_fold_mean(
+        self, name: str, training: TrainingSet, plan: FoldPlan
+    ) -> dict[str, float | int | None]:
+        by_fold = range(plan.n_folds)
+        return fold_mean([skill(*self._of_baseline(name, training, plan.test(k))) for k in by_fold])
+
+    def _of_baseline(
+        self, name: str, training: TrainingSet, index: NDArray[Any]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64] | None]:
         likelihood = self.baseline_likelihood.get(name)
+        return (
+            training.cells.contaminated[index],
+            self.baseline_score[name][index],
+            None if likelihood is None else likelihood[index],
+        )
 
-        def figures(index: NDArray[Any]) -> Skill:
-            contaminated = training.cells.contaminated[index]
-            return skill(
-                contaminated, score[index], None if likelihood is None else likelihood[index]
-            )
-
-        by_fold = [figures(plan.test(k)) for k in range(plan.n_folds)]
-        return {**figures(plan.fold >= 0).as_dict(), "fold_mean": fold_mean(by_fold)}
-
-    def table(self, cells: LabelledCells, plan: FoldPlan) -> pd.DataFrame:
+    def table(self, cells: LabelledCells, plan: FoldPlan, units: Units) -> pd.DataFrame:
         return pd.DataFrame(
             {
                 "cell_id": cells.cell_ids(),
                 "easting": cells.easting,
                 "northing": cells.northing,
                 "fold": plan.fold,
+                "unit": units.unit,
                 "outcome": cells.outcome,
                 "weight": cells.weight,
                 "score": self.score,
@@ -393,12 +460,14 @@ def _random_split(
     learner: Learner,
     settings: ValidationSettings,
     seed: int,
-    honest: Skill,
+    honest: Measured,
+    same_cells: bool,
     on_fold: FoldCallback | None,
 ) -> dict[str, Any] | None:
     """Return the figures of the same model under a random split, with the gaps named.
 
-    Gaps are random minus spatial: how much a random split would flatter.
+    Gaps are random minus spatial: how much a random split would flatter. They have an
+    interval where both evaluate the same cells.
     """
     if not settings.random_split:
         return None
@@ -415,11 +484,11 @@ def _random_split(
         baselines={},
         on_fold=on_fold,
     )
-    gaps = {
-        f"gap_{name}": None
-        if (flattered := random.pooled.values[name]) is None
-        or (value := honest.values[name]) is None
-        else flattered - value
-        for name in ("roc_auc", "pr_auc")
-    }
-    return {**random.pooled.as_dict(), **gaps, "n_folds": n_folds}
+    figures = random.pooled.as_dict()
+    found = paired_differences(random.measured if same_cells else random.measured.plain, honest)
+    for name in ("roc_auc", "pr_auc"):
+        gap = found.get(name)
+        figures[f"gap_{name}"] = None if gap is None else gap.difference
+        if gap is not None and gap.low is not None:
+            figures["intervals"][f"gap_{name}"] = [gap.low, gap.high]
+    return {**figures, "n_folds": n_folds}
