@@ -190,3 +190,38 @@ def test_a_file_that_is_no_raster_raises(folder):
     (folder / "survey_status.tif").write_text("not a raster")
     with pytest.raises(OutputError, match=r"survey_status\.tif: cannot be read as a raster"):
         survey_status_map(folder / "survey_status.tif", folder / "s.png", TEXT)
+
+
+def test_land_outside_the_domain_is_dotted_and_of_no_class(folder, monkeypatch):
+    with rasterio.open(folder / "survey_status.tif") as source:
+        profile = source.profile | {"dtype": "uint8", "nodata": 255}
+        outside = np.where(source.read(1) == -128, 255, 0).astype("uint8")
+    outside[0:4, 10:20] = 1
+    with rasterio.open(folder / "outside_domain.tif", "w", **profile) as target:
+        target.write(outside, 1)
+    said = words_of(monkeypatch)
+    draw(folder, domain_tif=folder / "outside_domain.tif")
+    assert "outside the model's domain:" in said
+    assert "no likelihood given" in said
+    shown = colours_of(folder / "l.png")
+    dots = tuple(value / 255 for value in rgb(palette.OUTSIDE_DOMAIN_DOTS))
+    assert dots in shown
+    assert rgb(palette.OUTSIDE_DOMAIN) not in [
+        rgb(colour) for colour in palette.likelihood_colours(7)
+    ]
+
+
+def test_abstained_cells_have_neither_class_nor_hatching():
+    classes = LikelihoodClasses((5.0, 50.0))
+    abstains = np.array([[True, False]])
+    image = compose_likelihood(np.full((1, 2), 0.9), np.full((1, 2), -1), classes, 200, abstains)
+    left = np.unique(image[:, :100].reshape(-1, 3), axis=0).tolist()
+    assert left == sorted([rgb(palette.OUTSIDE_DOMAIN), rgb(palette.OUTSIDE_DOMAIN_DOTS)])
+
+
+def test_a_domain_of_another_grid_is_refused(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    write_rasters(other, *some_land(), cell_m=50)
+    with pytest.raises(OutputError, match="does not lie on the grid of survey_status"):
+        draw(folder, domain_tif=other / "survey_status.tif")

@@ -14,13 +14,7 @@ Local point density (Schumacher et al. 2024, *Assessing the area of applicabilit
 prediction models through a local data point density approach*, Geoscientific Model
 Development) is the number of training cells no farther than the threshold.
 
-Missing values and classes. Neither paper treats them. Ignoring what is missing (Gower 1971;
-Dixon 1979) calls a cell near of which little is known, and breaks the triangle inequality on
-which the bound below rests. Here "missing" is a value of its own, as it is to the trees: in
-each feature, missing and known lie as far apart as two cells drawn at random lie on average
-(mean square 2 in standardised units; missing takes the mean's place and one unit along an
-axis of its own), and two missing values lie at 0. Different classes lie as far apart (square
-2) as well, and so does a class that no training cell has.
+How missing values and classes enter the distance: :mod:`hazardrank.model.feature_space`.
 
 Cells in memory. At most ``max_reference_cells`` training cells are kept, chosen so that none
 of the others is far from all of them (Gonzalez 1985). By the triangle inequality the
@@ -40,11 +34,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from sklearn.isotonic import IsotonicRegression
 
-from hazardrank.errors import BundleError, ModelError
+from hazardrank.errors import BundleError
 from hazardrank.features.base import FeatureSpec
+from hazardrank.model.feature_space import Axis, embed, make_axes, mean_distance, sample
 from hazardrank.model.nearest import Neighbours, Singles, nearest, spread_out
 from hazardrank.settings import ApplicabilitySettings
 from hazardrank.validation.training_set import Matrix
@@ -55,66 +49,14 @@ Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 MAX_MEASURED_CELLS = 10_000
 """Held-out cells measured for the threshold and the expected error; more are sampled."""
-MAX_PAIRED_CELLS = 4_000
-"""Cells between which all distances are averaged; more are sampled."""
 MAX_CHOSEN_FROM = 50_000
 """Training cells the reference cells are chosen from; more are sampled. The bound is always
 measured to all of them."""
+NO_LIMIT = 1e9
+"""Threshold where no cell was held out: nothing is known of the domain's edge."""
 MAX_ERROR_BINS = 20
 CELLS_PER_ERROR_BIN = 30
-#: Square of the distance between two classes, or between missing and known.
-_APART = 2.0
 _COUNT_COLUMN = "stands_for"
-
-
-@dataclass(frozen=True)
-class Axis:
-    """How a feature enters the distance.
-
-    Parameters
-    ----------
-    feature : str
-        Name of the feature.
-    weight : float
-        Its importance, relative to the largest.
-    mean, sd : float
-        Over the training cells that know it; unused for classes.
-    has_missing : bool
-        Whether some training cell does not know it.
-    classes : tuple of float, optional
-        Codes among the training cells, where the feature is a class; else empty.
-    """
-
-    feature: str
-    weight: float
-    mean: float
-    sd: float
-    has_missing: bool
-    classes: tuple[float, ...] = ()
-
-    def coordinates(self, values: Matrix) -> tuple[list[Floats], Floats]:
-        """Return coordinates, each of shape (n_cells,), and what to add to squared distances.
-
-        Parameters
-        ----------
-        values : ndarray of float32, shape (n_cells,)
-            The feature.
-        """
-        known = np.isfinite(values)
-        missing = (~known).astype(np.float64)
-        if self.classes:
-            where = [known & (values == np.float32(code)) for code in self.classes]
-            placed = [self.weight * mark.astype(np.float64) for mark in where]
-            lost = known & ~np.logical_or.reduce(where)
-        else:
-            standard = (np.where(known, values, 0).astype(np.float64) - self.mean) / self.sd
-            placed = [self.weight * np.where(known, standard, 0.0)]
-            lost = np.zeros(len(values), bool)
-        if self.has_missing:
-            placed.append(self.weight * missing)
-        else:
-            lost = lost | ~known
-        return placed, self.weight**2 * (_APART / 2) * lost
 
 
 @dataclass(frozen=True)
@@ -254,7 +196,7 @@ class Applicability:
             If the two do not belong together.
         """
         axes = tuple(Axis(**{**axis, "classes": tuple(axis["classes"])}) for axis in values["axes"])
-        table = pd.read_csv(StringIO(csv), float_precision="round_trip", dtype=np.float64)
+        table = pd.read_csv(StringIO(csv), dtype=np.float64)
         if list(table.columns) != [_COUNT_COLUMN, *(axis.feature for axis in axes)]:
             raise BundleError("the reference cells have other features than the domain describes")
         numbers = table.to_numpy(np.float64)
@@ -384,91 +326,13 @@ def fit_applicability(
     return domain, HeldOutDomain(row, fold, held_out, outside)
 
 
-def make_axes(
-    matrix: Matrix,
-    names: Sequence[str],
-    importance: Mapping[str, float],
-    categorical: Sequence[str] = (),
-) -> tuple[Axis, ...]:
-    """Return the axes of the weighted space, the heaviest first.
-
-    Raises
-    ------
-    ModelError
-        If no feature tells training cells apart.
-    """
-    axes = []
-    largest = max(importance.values(), default=0.0)
-    for column, name in enumerate(names):
-        values = matrix[:, column]
-        known = values[np.isfinite(values)].astype(np.float64)
-        weight = importance.get(name, 0.0) / largest if largest > 0 else 1.0
-        has_missing = len(known) < len(values)
-        classes = tuple(np.unique(known).tolist()) if name in categorical else ()
-        sd = float(known.std(ddof=1)) if len(known) > 1 else 0.0
-        tells_apart = len(classes) > 1 or sd > 0 or (has_missing and len(known))
-        if weight > 0 and tells_apart:
-            mean = float(known.mean())
-            axes.append(
-                Axis(name, float(weight), mean, sd if sd > 0 else 1.0, has_missing, classes)
-            )
-    if not axes:
-        raise ModelError("no feature tells training cells apart, so there is no domain to measure")
-    return tuple(sorted(axes, key=lambda axis: -axis.weight))
-
-
-def embed(axes: Sequence[Axis], values: Matrix) -> tuple[Singles, Singles]:
-    """Return cells as points of the weighted space.
-
-    Parameters
-    ----------
-    axes : sequence of Axis
-        The features.
-    values : ndarray of float32, shape (n_cells, n_axes)
-        Feature values in the order of `axes`.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_dimensions, n_cells)
-        Coordinates.
-    ndarray of float32, shape (n_cells,)
-        What to add to each squared distance to a training cell.
-    """
-    placed: list[Singles] = []
-    extra = np.zeros(len(values))
-    for number, axis in enumerate(axes):
-        coordinates, lost = axis.coordinates(values[:, number])
-        placed += [line.astype(np.float32) for line in coordinates]
-        extra += lost
-    return np.stack(placed), extra.astype(np.float32)
-
-
-def mean_distance(cells: Singles, seed: int) -> float:
-    """Return the mean distance between cells, all pairs or those of a sample; 1 if it is 0.
-
-    Parameters
-    ----------
-    cells : ndarray of float32, shape (n_dimensions, n_cells)
-        Coordinates.
-    seed : int
-        Seed of the sample.
-    """
-    points = cells[:, _sample(cells.shape[1], MAX_PAIRED_CELLS, seed, 1)].T.astype(np.float64)
-    total = sum(
-        float(cdist(points[first : first + 500], points).sum())
-        for first in range(0, len(points), 500)
-    )
-    n_pairs = len(points) * (len(points) - 1)
-    return total / n_pairs if total > 0 else 1.0
-
-
 def threshold_of(dissimilarity: Singles) -> float:
-    """Return min(Q75 + 1.5 IQR, max), infinite if nothing was measured.
+    """Return min(Q75 + 1.5 IQR, max); :data:`NO_LIMIT` if nothing was measured.
 
     Meyer & Pebesma 2021, section 2.4; quantiles are interpolated linearly.
     """
     if not len(dissimilarity):
-        return float(np.finfo(np.float32).max)
+        return NO_LIMIT
     low, high = np.quantile(dissimilarity.astype(np.float64), [0.25, 0.75])
     return float(min(high + 1.5 * (high - low), dissimilarity.max()))
 
@@ -512,7 +376,7 @@ def _held_out_distance(
     share = min(1.0, MAX_MEASURED_CELLS / max(n_held_out, 1))
     rows, folds, distances = [], [], []
     for k, (train, test) in enumerate(splits):
-        some = test[_sample(len(test), int(np.ceil(share * len(test))), seed, 2, k)]
+        some = test[sample(len(test), int(np.ceil(share * len(test))), seed, 2, k)]
         if not len(train) or not len(some):
             continue
         no_extra = np.zeros(len(some), np.float32)
@@ -532,19 +396,12 @@ def _reference(
     n_cells = cells.shape[1]
     if n_cells <= n_kept:
         return np.arange(n_cells), np.ones(n_cells, np.float32), 0.0
-    pool = _sample(n_cells, MAX_CHOSEN_FROM, seed, 3)
+    pool = sample(n_cells, MAX_CHOSEN_FROM, seed, 3)
     kept = np.sort(pool[spread_out(cells[:, pool], n_kept)])
     no_extra = np.zeros(n_cells, np.float32)
     found = nearest(cells, no_extra, cells[:, kept].T.copy(), threads=threads)
     stands_for = np.bincount(found.point, minlength=len(kept)).astype(np.float32)
     return kept, stands_for, float(found.distance.max())
-
-
-def _sample(n: int, n_wanted: int, *seed: int) -> NDArray[np.int64]:
-    """Return rising indices, all of them or a sample."""
-    if n <= n_wanted:
-        return np.arange(n)
-    return np.sort(np.random.default_rng([*seed, 404]).choice(n, n_wanted, replace=False))
 
 
 def _described(dissimilarity: Singles) -> dict[str, float]:

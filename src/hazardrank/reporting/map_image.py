@@ -25,12 +25,15 @@ from hazardrank.reporting.classes import LikelihoodClasses
 
 #: Code of cells outside the area in ``survey_status.tif``.
 STATUS_OUTSIDE = -128
+#: Code of cells outside the model's domain in ``outside_domain.tif``.
+OUTSIDE_DOMAIN = 1
 UNSURVEYED = OUTCOME_CODES[Outcome.UNSURVEYED]
 RELEASED = OUTCOME_CODES[Outcome.RELEASED]
 CONTAMINATED = OUTCOME_CODES[Outcome.CONTAMINATED]
 
 HATCH_PERIOD_PX = 10
 HATCH_STRENGTH = 0.55
+DOT_PERIOD_PX = 6
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 Image = NDArray[np.uint8]
@@ -96,6 +99,7 @@ def compose_likelihood(
     status: NDArray[np.generic],
     classes: LikelihoodClasses,
     side_px: int,
+    outside_domain: NDArray[np.bool_] | None = None,
 ) -> Image:
     """Return the map image, its longest side `side_px` pixels, shape (height, width, 3).
 
@@ -109,15 +113,20 @@ def compose_likelihood(
         The legend's classes.
     side_px : int
         Longest side of the image; no less than the longest side of the arrays.
+    outside_domain : ndarray of bool, shape (rows, cols), optional
+        Cells the model abstains from: dotted, without a colour of the legend's classes.
     """
     missing = np.isnan(likelihood)
     colours = palette.rgb_bytes(palette.likelihood_colours(classes.n_classes))
     image = colours[classes.index(np.where(missing, 0, likelihood))]
     image[missing] = palette.rgb_bytes([palette.MISSING])[0]
     outside = status == STATUS_OUTSIDE
+    abstains = np.zeros(missing.shape, bool) if outside_domain is None else outside_domain
+    image[abstains] = palette.rgb_bytes([palette.OUTSIDE_DOMAIN])[0]
     image[outside] = palette.rgb_bytes([palette.OUTSIDE])[0]
     image = _enlarged(image, side_px)
-    hatch(image, _enlarged((status == UNSURVEYED) & ~outside, side_px))
+    hatch(image, _enlarged((status == UNSURVEYED) & ~outside & ~abstains, side_px))
+    dot(image, _enlarged(abstains & ~outside, side_px))
     _outline(image, _enlarged(status == RELEASED, side_px), palette.RELEASED_OUTLINE)
     hazard = _enlarged(status == CONTAMINATED, side_px)
     halo = ndimage.binary_dilation(hazard, _EIGHT_NEIGHBOURS, iterations=2) & ~hazard
@@ -158,6 +167,14 @@ def hatch(image: Image, mask: NDArray[np.bool_]) -> None:
     ink = palette.rgb_bytes([palette.UNSURVEYED_HATCH])[0]
     mixed = (1 - HATCH_STRENGTH) * image[lines] + HATCH_STRENGTH * ink
     image[lines] = np.round(mixed).astype(np.uint8)
+
+
+def dot(image: Image, mask: NDArray[np.bool_]) -> None:
+    """Draw a pattern of dots over `mask`, in place."""
+    row, col = np.ogrid[: image.shape[0], : image.shape[1]]
+    lane = row // DOT_PERIOD_PX
+    dots = (row % DOT_PERIOD_PX < 2) & ((col + lane % 2 * (DOT_PERIOD_PX // 2)) % DOT_PERIOD_PX < 2)
+    image[mask & dots] = palette.rgb_bytes([palette.OUTSIDE_DOMAIN_DOTS])[0]
 
 
 def _outline(image: Image, mask: NDArray[np.bool_], colour: str) -> None:

@@ -16,7 +16,7 @@ from matplotlib_scalebar.scalebar import ScaleBar
 
 from hazardrank.reporting import palette
 from hazardrank.reporting.drawing import DPI, new_figure, plain_axes, save_png
-from hazardrank.reporting.map_image import Image, ReducedRaster, hatch
+from hazardrank.reporting.map_image import Image, ReducedRaster, dot, hatch
 
 #: The sentence that stands on every map.
 NO_SAFE_COLOUR = "No colour on this map means that land is safe."
@@ -69,6 +69,7 @@ class Swatch:
     value: str = ""
     hatched: bool = False
     framed: str | None = None
+    dotted: bool = False
 
 
 #: Space between two parts of a legend.
@@ -202,6 +203,8 @@ class MapPage:
         patch[...] = palette.rgb_bytes([swatch.colour])[0]
         if swatch.hatched:
             hatch(patch, np.ones(patch.shape[:2], bool))
+        if swatch.dotted:
+            dot(patch, np.ones(patch.shape[:2], bool))
         pixel.image(left_px, top_px, patch)
         frame = swatch.framed or palette.FAINT_INK
         pixel.frame(left_px, top_px, self.SWATCH_PX, frame, 1.8 if swatch.framed else 0.5)

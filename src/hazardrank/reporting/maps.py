@@ -18,6 +18,7 @@ from hazardrank.reporting.classes import LikelihoodClasses
 from hazardrank.reporting.drawing import house_style
 from hazardrank.reporting.map_image import (
     CONTAMINATED,
+    OUTSIDE_DOMAIN,
     RELEASED,
     STATUS_OUTSIDE,
     UNSURVEYED,
@@ -42,7 +43,12 @@ MAP_SIDE_PX = 1200
 
 
 def likelihood_map(
-    likelihood_tif: Path, status_tif: Path, png: Path, text: MapText, max_side_px: int = MAP_SIDE_PX
+    likelihood_tif: Path,
+    status_tif: Path,
+    png: Path,
+    text: MapText,
+    max_side_px: int = MAP_SIDE_PX,
+    domain_tif: Path | None = None,
 ) -> Path:
     """Draw the contamination likelihood, with never-surveyed land hatched.
 
@@ -59,6 +65,9 @@ def likelihood_map(
         What the map says.
     max_side_px : int, optional
         Longest side of the map image.
+    domain_tif : Path, optional
+        Raster of the same grid that is 1 outside the model's domain: drawn dotted, whatever
+        the likelihood raster holds there.
 
     Returns
     -------
@@ -72,16 +81,17 @@ def likelihood_map(
     """
     likelihood = read_reduced(likelihood_tif, max_side_px, Resampling.average)
     status = read_reduced(status_tif, max_side_px, Resampling.nearest)
-    if likelihood.values.shape != status.values.shape or likelihood.bounds_m != status.bounds_m:
-        raise OutputError(
-            f"does not lie on the grid of {status_tif.name}",
-            where=likelihood_tif,
-            remedy="Give the two rasters of one run.",
-        )
-    values = np.where(status.values == STATUS_OUTSIDE, np.nan, _in_range(likelihood.values))
+    _check_same_grid(likelihood, status, likelihood_tif, status_tif)
+    abstains = np.zeros(status.values.shape, bool)
+    if domain_tif is not None:
+        domain = read_reduced(domain_tif, max_side_px, Resampling.nearest)
+        _check_same_grid(domain, status, domain_tif, status_tif)
+        abstains = (domain.values == OUTSIDE_DOMAIN) & (status.values != STATUS_OUTSIDE)
+    nothing = (status.values == STATUS_OUTSIDE) | abstains
+    values = np.where(nothing, np.nan, _in_range(likelihood.values))
     classes = LikelihoodClasses.fitting(values)
-    image = compose_likelihood(values, status.values, classes, max_side_px)
-    legend = _likelihood_legend(values, classes, status.values)
+    image = compose_likelihood(values, status.values, classes, max_side_px, abstains)
+    legend = _likelihood_legend(values, classes, status.values, abstains)
     note = _reduction_note(likelihood, "their mean likelihood")
     with house_style():
         page = MapPage(image, likelihood, "Contamination likelihood", legend, text)
@@ -129,8 +139,22 @@ def _reduction_note(raster: ReducedRaster, shown: str) -> str:
     )
 
 
+def _check_same_grid(
+    raster: ReducedRaster, status: ReducedRaster, path: Path, status_tif: Path
+) -> None:
+    if raster.values.shape != status.values.shape or raster.bounds_m != status.bounds_m:
+        raise OutputError(
+            f"does not lie on the grid of {status_tif.name}",
+            where=path,
+            remedy="Give the rasters of one run.",
+        )
+
+
 def _likelihood_legend(
-    likelihood: NDArray[np.floating], classes: LikelihoodClasses, status: NDArray[np.generic]
+    likelihood: NDArray[np.floating],
+    classes: LikelihoodClasses,
+    status: NDArray[np.generic],
+    abstains: NDArray[np.bool_],
 ) -> list[Entry]:
     inside = status != STATUS_OUTSIDE
     shares = [percent(share) for share in classes.shares(likelihood)]
@@ -161,7 +185,11 @@ def _likelihood_legend(
             framed=palette.RELEASED_OUTLINE,
         ),
     ]
-    if (np.isnan(likelihood) & inside).any():
+    if abstains.any():
+        share = percent(float(abstains.sum()) / max(int(inside.sum()), 1))
+        label = "outside the model's domain:\nno likelihood given"
+        entries.append(Swatch(palette.OUTSIDE_DOMAIN, label, share, dotted=True))
+    if (np.isnan(likelihood) & inside & ~abstains).any():
         entries.append(Swatch(palette.MISSING, "no likelihood: layers missing"))
     return entries + _outside_entry(status)
 

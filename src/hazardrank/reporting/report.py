@@ -103,8 +103,15 @@ def _draw_maps(
     status_text = MapText(context.title, provenance, (), context.simulated)
     likelihood_tif = output_dir / run_files.LIKELIHOOD_TIF
     status_tif = output_dir / run_files.STATUS_TIF
+    domain_tif = output_dir / run_files.DOMAIN_TIF
     return [
-        likelihood_map(likelihood_tif, status_tif, output_dir / LIKELIHOOD_PNG, text),
+        likelihood_map(
+            likelihood_tif,
+            status_tif,
+            output_dir / LIKELIHOOD_PNG,
+            text,
+            domain_tif=domain_tif if domain_tif.is_file() else None,
+        ),
         survey_status_map(status_tif, output_dir / STATUS_PNG, status_text),
     ]
 

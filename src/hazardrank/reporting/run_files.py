@@ -17,6 +17,7 @@ from hazardrank.errors import OutputError
 
 LIKELIHOOD_TIF = "contamination_likelihood.tif"
 STATUS_TIF = "survey_status.tif"
+DOMAIN_TIF = "outside_domain.tif"
 METRICS_JSON = "metrics.json"
 PREDICTIONS = "out_of_fold_predictions.parquet"
 SETTINGS_YAML = "settings.yaml"
