@@ -57,13 +57,10 @@ def _measure(settings: TrainSettings, output_dir: Path) -> Section:
     side = training_side(case.training, study.plan, settings.validation, settings.seed)
     timed(f"train on {len(case.training.cells):,} cells", lambda: study.learner.fit(side))
 
-    def score(case: LayerCase, bundle: Bundle) -> None:
-        case.score(bundle, output_dir, {}, silent)
-
     bundle = Bundle.of(study.learner.fit(side), study.learner, {})
     timed(
         "features + scoring of the whole district",
-        lambda: _score(case, bundle, output_dir),
+        lambda: case.score(bundle, output_dir, {}, silent),
         160_000,
     )
     timed("cross-validate, baselines and random split", study.evaluate)

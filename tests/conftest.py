@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,23 +29,25 @@ def real_data() -> Path:
     return Path(folder)
 
 
+def run_in(
+    folder: Path, module: str, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python -m MODULE setting=value …`` in a folder, as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def run_module(tmp_path: Path) -> Run:
-    """Run ``python -m MODULE setting=value …`` in an empty folder, as a user would."""
-
-    def run(module: str, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, **options.pop("env", {})}
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=options.pop("cwd", tmp_path),
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    return run
+    """Run a command in an empty folder."""
+    return partial(run_in, tmp_path)
