@@ -14,6 +14,7 @@ import rasterio
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import rasterize
+from rasterio.transform import from_origin
 
 from hazardrank.grid import SurveyGrid
 
@@ -110,6 +111,7 @@ def covered_share(
     """Return the share of each cell that polygons cover, shape of `grid`, in steps of 1/25."""
     share = np.zeros(grid.shape, np.float32)
     tree = shapely.STRtree(polygons)
+    step_m = grid.cell_size_m / TRUTH_PARTS
     for block in grid.blocks(block_cells):
         row, col = block.offset_in(grid)
         touched = polygons[np.sort(tree.query(shapely.box(*block.bounds)))]
@@ -118,7 +120,7 @@ def covered_share(
         fine = rasterize(
             touched,
             out_shape=(block.n_rows * TRUTH_PARTS, block.n_cols * TRUTH_PARTS),
-            transform=block.transform * rasterio.Affine.scale(1 / TRUTH_PARTS),
+            transform=from_origin(block.west_m, block.north_m, step_m, step_m),
             dtype="uint8",
         ).reshape(block.n_rows, TRUTH_PARTS, block.n_cols, TRUTH_PARTS)
         share[row : row + block.n_rows, col : col + block.n_cols] = fine.mean(

@@ -56,7 +56,7 @@ class Difficulty:
 DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
     {
         "easy": Difficulty(0.04, 0.4, 0.5, 300.0, 10_000.0),
-        "standard": Difficulty(0.12, 0.9, 0.25, 600.0, 25_000.0),
+        "standard": Difficulty(0.12, 0.8, 0.25, 600.0, 25_000.0),
         "hard": Difficulty(0.35, 1.6, 0.15, 1000.0, 60_000.0),
     }
 )

@@ -123,12 +123,24 @@ def walk(predecessor: NDArray[np.integer], node: int) -> list[int]:
 
 
 def least_cost_path(graph: sparse.csr_array, nodes: list[int]) -> list[int]:
-    """Return the cheapest path through `nodes` in their order, as node numbers."""
+    """Return the cheapest path past `nodes` in their order, as node numbers.
+
+    Detours that come back to a node they left are cut off, so that no node occurs twice.
+    """
     path = [nodes[0]]
     for start, end in pairwise(nodes):
         _, predecessor = csgraph.dijkstra(graph, indices=np.array(start), return_predecessors=True)
         path.extend(walk(predecessor, end)[::-1][1:])
-    return path
+    direct: list[int] = []
+    place: dict[int, int] = {}
+    for node in path:
+        if node in place:
+            direct = direct[: place[node] + 1]
+            place = {kept: where for where, kept in enumerate(direct)}
+        else:
+            place[node] = len(direct)
+            direct.append(node)
+    return direct
 
 
 def edges_of(path: list[int]) -> Index:

@@ -152,9 +152,9 @@ def map_rows(scene: Scene, minefields: Minefields) -> list[Row]:
     for row in np.flatnonzero(mapped):
         polygon = _as_mapped(scene, minefields.polygon[row], draws)
         rows.append(_map_row(polygon, str(minefields.device[row]), draws))
-    n_false = round(0.2 * len(rows)) + 1
+    n_false = round(0.15 * len(rows)) + 1
     for easting, northing in _false_places(scene, n_false, draws):
-        polygon = patch(draws, easting, northing, draws.uniform(120.0, 300.0), 3.0)
+        polygon = patch(draws, easting, northing, draws.uniform(100.0, 220.0), 3.0)
         rows.append(_map_row(polygon, "AP", draws))
     return rows
 
@@ -169,7 +169,7 @@ def _as_mapped(scene: Scene, polygon: Polygon, draws: np.random.Generator) -> Po
     if draws.random() < right_share:
         return moved(polygon, draws.normal(0, 15.0, 2), 0.0)
     if draws.random() < 0.4:
-        grown = shapely.buffer(polygon, draws.uniform(80.0, 300.0), join_style="mitre")
+        grown = shapely.buffer(polygon, draws.uniform(60.0, 220.0), join_style="mitre")
         return moved(grown, draws.normal(0, 150.0, 2), draws.normal(0, 10.0))
     shift_m = draws.normal(0, scene.frame.difficulty.displacement_m, 2)
     return moved(polygon, shift_m, draws.normal(0, 30.0))
@@ -204,7 +204,7 @@ def report_rows(scene: Scene, minefields: Minefields) -> list[Row]:
     rumour = rumour + draws.normal(0, 400.0, rumour.shape)
     rows = []
     for easting, northing in np.concatenate([places, rumour]):
-        polygon = patch(draws, easting, northing, draws.uniform(140.0, 340.0), 1.5)
+        polygon = patch(draws, easting, northing, draws.uniform(110.0, 260.0), 1.5)
         day = some_day(draws, 0.85)
         rows.append(hazard_row(polygon, HazardKind.SHA, "unknown", "local report", day))
     return rows

@@ -88,20 +88,21 @@ def _roads(
     """Return the edges of roads and their rank: 0 primary, 1 secondary."""
     joins = _joins(graph, settlements)
     n_places = len(settlements)
-    places = sparse.csr_array(
-        (joins["cost"], (joins["one"], joins["other"])), shape=(n_places, n_places)
-    )
+    one, other = (joins[side].to_numpy(np.int32) for side in ("one", "other"))
+    places = sparse.csr_array((joins["cost"].to_numpy(), (one, other)), shape=(n_places, n_places))
     tree = csgraph.minimum_spanning_tree(places)
     built = set(zip(*(part.tolist() for part in tree.nonzero()), strict=True))
     short = joins["cost"] <= joins["cost"].quantile(0.45)
     built |= set(zip(joins.loc[short, "one"], joins.loc[short, "other"], strict=True))
     trunk = _trunk(places, n_places)
     edges, ranks = [], []
-    for one, other, path in zip(joins["one"], joins["other"], joins["path"], strict=True):
-        if (one, other) in built or (one, other) in trunk:
+    for join, path in zip(
+        zip(one.tolist(), other.tolist(), strict=True), joins["path"], strict=True
+    ):
+        if join in built or join in trunk:
             steps = edges_of(path)
             edges.append(steps)
-            ranks.append(np.full(len(steps), 0 if (one, other) in trunk else 1))
+            ranks.append(np.full(len(steps), 0 if join in trunk else 1))
     return np.concatenate(edges), np.concatenate(ranks)
 
 

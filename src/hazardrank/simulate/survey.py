@@ -102,7 +102,7 @@ def _covering(
 ) -> list[Polygon]:
     """Take polygons by priority until they cover the wanted share of the district."""
     spots = _spots(scene)
-    tree = shapely.STRtree([shapely.Point(spot) for spot in spots])
+    tree = gpd.GeoSeries.from_xy(spots[:, 0], spots[:, 1]).sindex
     covered = np.zeros(len(spots), bool)
     chosen = []
     for _, polygon in sorted(candidates, key=lambda candidate: -candidate[0]):
