@@ -134,6 +134,15 @@ RECORD_NOUNS: Mapping[str, Noun] = MappingProxyType(
     }
 )
 
+#: When the event of each kind of record took place.
+EVENT_DATES: Mapping[str, str] = MappingProxyType(
+    {
+        "hazard_areas": "reported",
+        "clearance": "completed",
+        "accidents": "occurred",
+        "survey": "visited",
+    }
+)
 DATE_COLUMNS = frozenset({"reported", "closed", "completed", "occurred", "visited", "planned"})
 NUMBER_COLUMNS = frozenset({"devices_found", "victims", "households", "people"})
 
@@ -222,6 +231,21 @@ class HazardRecords:
         return HazardRecords(
             self.crs, **{name: remaining(getattr(self, name)) for name in RECORD_NOUNS}
         )
+
+    def known_before(self, day: np.datetime64) -> HazardRecords:
+        """Return the records whose event lies before `day`; those without a date are not known.
+
+        Parameters
+        ----------
+        day : datetime64[D]
+            Hazard areas reported, land released, accidents occurred and survey visited on
+            this day or later are forgotten.
+        """
+        tables = {}
+        for name, column in EVENT_DATES.items():
+            table = getattr(self, name)
+            tables[name] = table[(table[column] < pd.Timestamp(day)).to_numpy(dtype=bool)]
+        return HazardRecords(self.crs, **tables)
 
     def counts(self) -> dict[str, int]:
         """Return the number of records of each kind."""

@@ -428,35 +428,6 @@ class ValidationSettings(Settings):
     expert_weights: Mapping[str, float] = Field(default_factory=dict)
     """Weights of the expert overlay: feature → weight, negative where less means likelier.
     Features are standardised first. Empty: an example, fitted to nothing."""
-    bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 500
-    """Draws of whole blocks or groups behind the 95 % intervals and verdicts; 0: none."""
-    baselines: list[
-        Literal[
-            "prevalence",
-            "distance_to_known_hazard",
-            "distance_to_front_line",
-            "logistic_regression",
-            "random_forest",
-            "expert_overlay",
-        ]
-    ] = Field(
-        default_factory=lambda: [
-            "prevalence",
-            "distance_to_known_hazard",
-            "distance_to_front_line",
-            "logistic_regression",
-            "random_forest",
-            "expert_overlay",
-        ]
-    )
-    """What the model is compared with, in this order. What a region's features do not allow is
-    left out, and the report says so."""
-    front_line: str | None = None
-    """Distance feature, or layer with one, that says how near the front line ran, for the
-    baselines; the first distance of the family `front_lines` when left out."""
-    expert_weights: Mapping[str, float] = Field(default_factory=dict)
-    """Weights of the expert overlay: feature → weight, negative where less means likelier.
-    Features are standardised first. Empty: an example, fitted to nothing."""
     accept_younger_layers: list[str] = Field(default_factory=list)
     """Layers younger than the outcomes that are accepted all the same, by key."""
     accept_separating_features: list[str] = Field(default_factory=list)
@@ -552,9 +523,9 @@ class ModelSettings(Settings):
     members: Annotated[int, Field(ge=1, le=100)] = 1
     """Models of an ensemble, each with its own seed; their scores are averaged and the average
     is calibrated. More than one also map their spread."""
-    member_cells: Literal["all", "inner_folds"] = "all"
-    """Cells each member learns from: `all`, or all but one inner fold (then each member is one
-    model an inner fold, so that the spread shows what other land would have taught)."""
+    member_land: Literal["all", "drawn"] = "all"
+    """Land each member learns from: `all`, or units of land (blocks, groups) `drawn` with
+    replacement, so that the spread also shows what other land would have taught."""
     prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the mapped land that is contaminated, where it is known to differ from that of
     the labelled cells: the maps are shifted to it after calibration. Held-out figures are not."""
@@ -564,6 +535,14 @@ class ModelSettings(Settings):
     interval_level: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     """Share of held-out units of land (blocks, groups) whose share contaminated the interval
     is to hold."""
+
+    @model_validator(mode="after")
+    def _members_to_differ(self) -> ModelSettings:
+        if self.interval == "ensemble" and self.members < 2:
+            raise ValueError("interval=ensemble needs members of 2 or more")
+        if self.member_land == "drawn" and self.members < 2:
+            raise ValueError("member_land=drawn needs members of 2 or more")
+        return self
 
 
 # ---------------------------------------------------------- domain and explanation
@@ -677,10 +656,31 @@ class TrainSettings(RegionCommandSettings):
     tracking: TrackingSettings = TrackingSettings()
     strict_checks: bool = False
     """Stop on warnings of the checks too, not only on errors."""
+    compare_with: Path | None = None
+    """Output folder of an earlier run on the same folds and cells: what this run gains over it
+    is printed and written to `comparison.json`."""
 
 
 class CheckSettings(TrainSettings):
     """Settings of ``python -m check``: what ``train`` takes, so what is checked trains."""
+
+
+class CompareSettings(CommandSettings):
+    """Settings of ``python -m compare``."""
+
+    run_a: Path
+    """Output folder of a run of `python -m train`."""
+    run_b: Path
+    """Output folder of another one; differences are b minus a."""
+    bootstrap: Annotated[int, Field(ge=0, le=100_000)] = 500
+    """Draws of whole blocks or groups behind the intervals and verdicts."""
+
+    @field_validator("run_a", "run_b", mode="before")
+    @classmethod
+    def _given(cls, folder: Path | str | None) -> Path | str:
+        if folder is None:
+            raise ValueError("give the output folder of a run: run_a=DIR run_b=DIR")
+        return folder
 
 
 class SimulateSettings(CommandSettings):

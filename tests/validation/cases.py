@@ -60,7 +60,10 @@ def scattered(seed=0, n_hazards=40, share_labelled=0.6):
     row, col = np.nonzero((rng.random(GRID.shape) < share_labelled) | (hazard >= 0))
     hazard_id = hazard[row, col]
     contaminated = hazard_id >= 0
-    cells = cells_at(row, col, contaminated.astype(np.int8), hazard_id)
+    # A hazard is decided on one day, other cells on any: 2000 to 2009.
+    day = np.where(contaminated, (hazard_id * 89) % 3650, (row * 41 + col * 97) % 3650)
+    decided = np.datetime64("2000-01-01") + day
+    cells = cells_at(row, col, contaminated.astype(np.int8), hazard_id, decided)
     telling = contaminated + rng.normal(0, 1.2, len(row))
     place = np.sin(row / 5.0) + np.cos(col / 7.0)
     names = np.where(row < 20, "N", "S").astype(object) + np.where(col < 20, "W", "E").astype(

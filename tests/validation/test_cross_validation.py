@@ -10,8 +10,9 @@ import pytest
 from hazardrank.errors import ModelError
 from hazardrank.settings import FoldSettings, ValidationSettings
 from hazardrank.validation.cross_validation import cross_validate, training_side
-from hazardrank.validation.folds import make_folds
+from hazardrank.validation.folds import FOLD_MAKERS, make_folds
 from hazardrank.validation.metrics import roc_auc
+from hazardrank.validation.training_set import known_before
 from tests.validation.cases import FakeLearner, FakeModel, cells_at, scattered, training_set
 
 FOLDS = FoldSettings(method="blocks", size_m=700, n_folds=3, buffer_m=100)
@@ -112,6 +113,51 @@ def test_infill_knows_all_records():
     assert result.protocol == "infill"
     # This history does not leave out a cell's own hazard, so the leak shows.
     assert result.pooled.values["roc_auc"] > 0.95
+
+
+IN_TIME = {
+    "temporal": FoldSettings(method="temporal", n_folds=2),
+    "spatio_temporal": FoldSettings(method="spatio_temporal", size_m=1000, n_folds=2),
+}
+
+
+@pytest.mark.parametrize("method", IN_TIME)
+@pytest.mark.parametrize("protocol", ["infill", "new_district"])
+def test_folds_in_time_know_no_record_of_their_period_under_either_protocol(method, protocol):
+    training, history = with_history()
+    settings = SETTINGS.model_copy(
+        update={"folds": IN_TIME[method], "protocol": protocol, "random_split": False}
+    )
+    plan = make_folds(training, settings.folds, seed=0)
+    for k in range(plan.n_folds):
+        history.asked.clear()
+        side = training_side(training, plan, settings, seed=0, k=k)
+        begins = known_before(plan.held_out_land(k))
+        asked = [known_before(land) for _, land in history.asked]
+        assert len(asked) == 1 + len(side.inner)
+        assert asked[0] == begins
+        assert all(day <= begins for day in asked[1:])
+        assert (training.cells.decided[plan.train(k)] < begins).all()
+        later = training.cells.hazard_id[training.cells.decided >= begins]
+        for unknown, _ in history.asked:
+            assert protocol == "infill" or set(later[later >= 0]) <= set(unknown)
+
+
+def test_cells_withheld_are_counted_fold_by_fold():
+    settings = SETTINGS.model_copy(update={"folds": IN_TIME["temporal"], "random_split": False})
+    plan, result = run(scattered(), settings)
+    withheld = [fold["n_withheld"] for fold in result.metrics()["folds"]]
+    assert withheld == [plan.n_withheld(0), 0]
+    assert withheld[0] == len(plan.test(1))
+
+
+@pytest.mark.parametrize("method", sorted(set(FOLD_MAKERS) - {"random", *IN_TIME}))
+def test_every_method_held_out_by_place_runs_from_end_to_end(method):
+    folds = FoldSettings(method=method, size_m=800, n_folds=3)
+    settings = SETTINGS.model_copy(update={"folds": folds, "random_split": False, "bootstrap": 0})
+    plan, result = run(scattered(), settings, baselines={})
+    assert result.method == method
+    assert result.predictions["likelihood"].notna().sum() == (plan.fold >= 0).sum()
 
 
 def test_the_final_side_holds_all_cells():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -9,25 +11,56 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import KDTree
+from scipy.stats import wasserstein_distance
 
-from hazardrank.errors import FoldError
+from hazardrank.errors import FoldError, SettingsError
 from hazardrank.settings import FoldSettings, ValidationSettings, validate
 from hazardrank.validation.folds import FOLD_MAKERS, FoldPlan, make_folds, random_folds
 from hazardrank.validation.folds.blocks import block_codes
+from hazardrank.validation.folds.knndm import (
+    held_out_distance_m,
+    merged,
+    prediction_places,
+)
 from hazardrank.validation.folds.maker import assign_units, hazards_together
+from hazardrank.validation.folds.places import Clusters, along_the_land, drawn, places_of
+from hazardrank.validation.guard import check_folds
+from hazardrank.validation.training_set import known_before
 from tests.validation.cases import GRID, cells_at, scattered, training_set
 
 VALIDATION_FILES = Path(__file__).parents[2] / "configs" / "validation"
+#: Files of configs/validation, and how many folds each makes here.
+SHIPPED = {
+    "blocks": 5,
+    "districts": 4,
+    "infill": 5,
+    "kmeans": 5,
+    "knndm": 5,
+    "leave_one_out": 30,
+    "spatio_temporal": 5,
+    "temporal": 3,
+}
 FOLD_SETTINGS = {
     "blocks": FoldSettings(method="blocks", size_m=700, n_folds=4),
     "groups": FoldSettings(method="groups", n_folds=2),
+    "kmeans": FoldSettings(method="kmeans", n_clusters=12, n_folds=4),
+    "leave_one_out": FoldSettings(method="leave_one_out", size_m=500, n_folds=8),
+    "knndm": FoldSettings(method="knndm", n_folds=4),
+    "temporal": FoldSettings(method="temporal", n_folds=3),
+    "spatio_temporal": FoldSettings(method="spatio_temporal", size_m=700, n_folds=4),
     "random": FoldSettings(n_folds=4),
 }
 
 
-def plan_of(method, training, seed=0, district_of=None, **changes):
+#: Held out by place alone: all but random folds, and those that part time.
+BY_PLACE = ["blocks", "groups", "kmeans", "leave_one_out", "knndm"]
+IN_TIME = ["temporal", "spatio_temporal"]
+
+
+def plan_of(method, training, seed=0, district_of=None, prediction_points=None, **changes):
     chosen = FOLD_SETTINGS[method].model_copy(update=changes)
-    maker = FOLD_MAKERS[method](chosen, district_of)
+    maker = FOLD_MAKERS[method](chosen, district_of, prediction_points)
     return FoldPlan(training.cells, training.groups, maker, chosen, seed)
 
 
@@ -50,18 +83,20 @@ def test_every_cell_is_held_out_once_or_said_to_train_always(method, seed, buffe
     everyone = np.sort(np.concatenate([held_out, always]))
     np.testing.assert_array_equal(everyone, np.arange(len(training.cells)))
     if len(always):
-        assert any("train in every fold" in reason for reason in plan.skipped)
+        assert any("train" in reason and "every fold" in reason for reason in plan.skipped)
     for k in range(plan.n_folds):
         train, test = plan.train(k), plan.test(k)
         assert len(np.intersect1d(train, test)) == 0
-        assert len(train) + len(test) + plan.n_buffered(k) == len(training.cells)
+        left_out = plan.n_buffered(k) + plan.n_withheld(k)
+        assert len(train) + len(test) + left_out == len(training.cells)
+        assert plan.n_withheld(k) == 0 or method in IN_TIME
         assert training.cells.contaminated[train].any()
         assert not training.cells.contaminated[train].all()
 
 
-@pytest.mark.parametrize("method", ["blocks", "groups"])
+@pytest.mark.parametrize("method", [*BY_PLACE, *IN_TIME])
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_a_hazard_lies_in_one_fold(method, seed):
     training = scattered(seed)
     plan = plan_of(method, training, seed)
@@ -75,6 +110,7 @@ def test_the_same_seed_gives_the_same_folds_whatever_the_order_of_the_cells(meth
     training = scattered(3)
     plan = plan_of(method, training, 9)
     np.testing.assert_array_equal(plan.fold, plan_of(method, training, 9).fold)
+    check_folds(plan)
     if method == "random":
         assert (plan.fold != plan_of(method, training, 10).fold).any()
         return
@@ -97,11 +133,12 @@ def test_inner_folds_split_the_training_side_alone(method, k):
         assert max(train.max(), test.max()) < len(rows)
         for side in (train, test):
             assert 0 < contaminated[side].sum() < len(side)
+        assert set(train.tolist()) <= set(range(len(rows)))
     tested = np.concatenate([test for _, test, _ in splits])
     assert len(np.unique(tested)) == len(tested)
 
 
-@pytest.mark.parametrize("method", ["blocks", "groups"])
+@pytest.mark.parametrize("method", BY_PLACE)
 def test_held_out_land_holds_every_cell_that_was_not_moved_with_its_hazard(method):
     training = scattered(2)
     cells = training.cells
@@ -112,7 +149,39 @@ def test_held_out_land_holds_every_cell_that_was_not_moved_with_its_hazard(metho
         np.testing.assert_array_equal(inside[alone], (plan.fold == k)[alone])
 
 
-@pytest.mark.parametrize("method", ["blocks", "groups"])
+@pytest.mark.parametrize("method", BY_PLACE)
+def test_points_on_a_line_between_units_lie_in_one_fold_with_the_cells_there(method):
+    # Centres at 50, 150, 250 …: blocks of 100 m put each on no line, of 50 m each on one.
+    training = scattered(4)
+    plan = plan_of(method, training, size_m=50) if method == "blocks" else plan_of(method, training)
+    held_out = sum((plan.fold == k).astype(int) for k in range(plan.n_folds))
+    assert set(held_out.tolist()) <= {0, 1}
+    np.testing.assert_array_equal(held_out == 0, plan.fold == -1)
+
+
+@pytest.mark.parametrize("method", ["blocks", "kmeans", "knndm"])
+def test_every_point_of_the_land_lies_in_one_fold(method):
+    # Asked far away, matched folds are large clusters.
+    far = np.array([[600_000.0, 4_900_000.0]])
+    plan = plan_of(method, scattered(2), prediction_points=far)
+    # A lattice that meets the lines between blocks of 700 m, and many cell edges.
+    east, north = (
+        line.ravel()
+        for line in np.meshgrid(np.arange(500e3, 504e3, 350), np.arange(4900e3, 4904e3, 350))
+    )
+    inside = sum(plan.held_out_land(k)(east, north).astype(int) for k in range(plan.n_folds))
+    assert inside.max() == 1
+    if method != "blocks":
+        assert inside.min() == 1
+
+
+@pytest.mark.parametrize("method", ["kmeans", "leave_one_out", "knndm"])
+def test_no_point_asked_gives_no_answer(method):
+    plan = plan_of(method, scattered(2))
+    assert plan.held_out_land(0)(np.empty(0), np.empty(0)).shape == (0,)
+
+
+@pytest.mark.parametrize("method", ["blocks", "groups", "kmeans", "knndm"])
 def test_inner_land_covers_the_outer_land_too(method):
     training = scattered(2)
     cells = training.cells
@@ -313,6 +382,349 @@ def test_groups_without_names_raise():
         plan_of("groups", training_set(district_training().cells))
 
 
+# ------------------------------------------------------------------ clusters
+
+
+def three_groups():
+    """Ten cells around each of three places 1 km and more apart, both outcomes in each."""
+    col = np.concatenate([np.arange(start, start + 10) for start in (0, 14, 30)])
+    return training_set(cells_at([20] * 30, col, [0, 1] * 15))
+
+
+def test_clusters_are_the_groups_one_sees():
+    plan = plan_of("kmeans", three_groups(), n_clusters=None, n_folds=3)
+    assert [len(set(plan.fold[k : k + 10].tolist())) for k in (0, 10, 20)] == [1, 1, 1]
+    assert sorted(set(plan.fold.tolist())) == [0, 1, 2]
+
+
+def test_one_fold_for_every_cluster_with_both_outcomes_and_the_rest_are_said():
+    training = three_groups()
+    outcome = training.cells.outcome.copy()
+    outcome[10:20] = 0
+    training = training_set(cells_at([20] * 30, training.cells.col, outcome))
+    plan = plan_of("kmeans", training, n_clusters=3, n_folds=None)
+    # Centres of columns 0–9 and 30–39, 20.5 cells south of the northern edge.
+    assert set(plan.names) == {
+        "cluster around N4901950 E500500",
+        "cluster around N4901950 E503500",
+    }
+    assert (plan.fold[10:20] == -1).all()
+    assert plan.skipped[0].startswith("1 clusters have one outcome only")
+
+
+def test_a_point_belongs_to_the_nearest_centre():
+    places = np.array([[0.0, 0.0], [0.0, 2.0], [100.0, 0.0], [100.0, 2.0]])
+    clusters = Clusters(places, 2, [0])
+    assert sorted(clusters.centres.tolist()) == [[0.0, 1.0], [100.0, 1.0]]
+    near, far = clusters.of(np.array([[49.0, 50.0], [51.0, -50.0]]))
+    assert clusters.centres[near].tolist() == [0.0, 1.0]
+    assert clusters.centres[far].tolist() == [100.0, 1.0]
+
+
+def test_too_few_places_for_clusters_are_named():
+    with pytest.raises(FoldError, match="2 distinct places cannot make 3 clusters"):
+        Clusters(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), 3, [0])
+    with pytest.raises(FoldError, match="need a number of clusters or of folds"):
+        plan_of("kmeans", three_groups(), n_clusters=None, n_folds=None)
+
+
+def test_a_draw_does_not_depend_on_the_order_of_places():
+    places = np.random.default_rng([4]).random((50, 2))
+    chosen = places[drawn(places, 10, [1])]
+    np.testing.assert_array_equal(chosen, places[::-1][drawn(places[::-1], 10, [1])])
+    assert len(np.unique(chosen, axis=0)) == 10
+
+
+def test_the_order_along_the_land_goes_quarter_by_quarter():
+    places = np.array([[0.0, 0.0], [9.0, 9.0], [1.0, 1.0], [9.0, 0.0], [0.0, 9.0]])
+    # South-west, south-east, north-west, north-east.
+    assert along_the_land(places).tolist() == [0, 2, 3, 4, 1]
+
+
+# ------------------------------------------------------------------ leave one out
+
+
+def test_each_hazard_and_each_square_of_other_land_is_held_out_once():
+    # Hazards 5 and 9 in columns 0–1 and 10–11; other cells in squares of 1 km: 2–9, 12–19.
+    hazard = [5, 5] + [-1] * 8 + [9, 9] + [-1] * 8
+    training = training_set(cells_at([0] * 20, range(20), np.array(hazard) >= 0, hazard))
+    plan = plan_of("leave_one_out", training, size_m=1000, n_folds=None, buffer_m=200)
+    assert plan.names[:2] == ("hazard 5", "hazard 9")
+    assert plan.names[2:] == ("block N4903000 E500000", "block N4903000 E501000")
+    assert plan.fold.tolist() == [0, 0] + [2] * 8 + [1, 1] + [3] * 8
+    # Around hazard 5 nothing nearer than 200 m of column 1 is learned from: column 2 only.
+    assert plan.n_buffered(0) == 1
+    assert plan.train(0).tolist() == list(range(3, 20))
+    assert plan.skipped == [
+        "4 of 4 folds have one outcome only: they count in pooled figures and have no ROC or "
+        "PR of their own"
+    ]
+
+
+def test_the_land_held_out_is_the_cells_and_their_buffer():
+    hazard = [5, 5] + [-1] * 8 + [9, 9] + [-1] * 8
+    training = training_set(cells_at([0] * 20, range(20), np.array(hazard) >= 0, hazard))
+    plan = plan_of("leave_one_out", training, size_m=1000, n_folds=None, buffer_m=200)
+    # Column 1 is centred on 500150; its buffer ends 200 m east of that.
+    east = np.array([500_150.0, 500_349.0, 500_351.0])
+    north = np.full(3, training.cells.northing[0])
+    assert plan.held_out_land(0)(east, north).tolist() == [True, True, False]
+
+
+def test_units_are_drawn_in_proportion_and_the_rest_is_said():
+    training = scattered(1)
+    plan = plan_of("leave_one_out", training, n_folds=12)
+    n_hazards = len(np.unique(training.cells.hazard_id)) - 1
+    n_units = n_hazards + len(np.unique(block_codes(
+        training.cells.easting[training.cells.hazard_id < 0],
+        training.cells.northing[training.cells.hazard_id < 0], 500)))  # fmt: skip
+    assert plan.n_folds == 12
+    on_hazard = sum(name.startswith("hazard") for name in plan.names)
+    assert on_hazard == round(12 * n_hazards / n_units)
+    assert f"12 of {n_units} hazards and squares are held out" in plan.skipped[0]
+    assert f"the {(plan.fold == -1).sum()} cells of the others" in plan.skipped[0]
+
+
+def test_two_units_drawn_are_one_of_each_outcome():
+    plan = plan_of("leave_one_out", scattered(1), n_folds=2)
+    assert [name.split()[0] for name in plan.names] == ["hazard", "block"]
+
+
+def test_one_hazard_alone_cannot_be_left_out():
+    training = training_set(cells_at([0] * 4, range(4), [1, 1, 1, 1], [3, 3, 3, 3]))
+    with pytest.raises(FoldError, match="are one hazard or square"):
+        plan_of("leave_one_out", training)
+
+
+# ------------------------------------------------------------------ matched distances
+
+
+def clustered_sample(seed=0):
+    """About 190 cells, normally spread by 200 m around six places in 4 by 4 km."""
+    draw = np.random.default_rng([seed])
+    middle = draw.uniform(3, 37, (6, 2))[draw.integers(0, 6, 300)]
+    at = np.unique(np.clip((middle + draw.normal(0, 2, (300, 2))).round(), 0, 39), axis=0)
+    return training_set(cells_at(at[:, 0], at[:, 1], draw.random(len(at)) < 0.4))
+
+
+def everywhere(step=2):
+    """Centres of every second cell of the region, in both directions."""
+    row, col = (line.ravel() for line in np.mgrid[0:40:step, 0:40:step])
+    return np.column_stack(GRID.centres(row, col))
+
+
+def mismatch_m(plan, points):
+    """Wasserstein distance between test-to-train and prediction-to-sample distances."""
+    places = places_of(plan.cells)
+    asked_m = KDTree(places).query(points)[0]
+    held_out_m = held_out_distance_m(places, plan.fold, np.arange(len(places)))
+    return wasserstein_distance(held_out_m, asked_m)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_matched_folds_come_nearer_to_prediction_than_folds_at_random(seed):
+    training, points = clustered_sample(seed), everywhere()
+    matched = plan_of("knndm", training, n_folds=5, prediction_points=points)
+    at_random = plan_of("random", training, n_folds=5)
+    assert mismatch_m(matched, points) < 0.5 * mismatch_m(at_random, points)
+    said = re.search(r"Wasserstein distance (\d+) m", matched.skipped[0])
+    assert float(said[1]) == round(mismatch_m(matched, points))
+
+
+def test_folds_at_random_match_where_the_sample_is_dense_everywhere():
+    # Every second cell labelled: the area's cells are at most 1.4 cells from one.
+    row, col = (line.ravel() for line in np.mgrid[0:40:2, 0:40:2])
+    training = training_set(cells_at(row, col, (row // 2 + col // 2) % 2))
+    plan = plan_of("knndm", training, n_folds=4, prediction_points=everywhere(1))
+    assert mismatch_m(plan, everywhere(1)) < 120
+    assert "hazards at random" in plan.skipped[0]
+
+
+def test_points_may_be_called_for_and_without_any_a_lattice_stands_in():
+    training, points = clustered_sample(), everywhere()
+    given = plan_of("knndm", training, n_folds=2, prediction_points=points)
+    called = plan_of("knndm", training, n_folds=2, prediction_points=lambda: points)
+    np.testing.assert_array_equal(given.fold, called.fold)
+    assert not any("lattice" in note for note in given.skipped)
+    assert "lattice over the labelled cells' extent" in plan_of("knndm", training).skipped[1]
+
+
+def test_the_lattice_covers_the_extent_corner_to_corner():
+    lattice = prediction_places(None, np.array([[0.0, 0.0], [40.0, 20.0]]))
+    assert lattice.min(axis=0).tolist() == [0.0, 0.0]
+    assert lattice.max(axis=0).tolist() == [40.0, 20.0]
+    assert len(lattice) == 41 * 21
+
+
+@pytest.mark.parametrize("points", [np.empty((0, 2)), np.zeros(3)])
+def test_points_of_another_shape_raise(points):
+    with pytest.raises(FoldError, match=r"prediction points have shape \("):
+        plan_of("knndm", clustered_sample(), prediction_points=points)
+
+
+def test_clusters_are_merged_in_turn_along_their_longest_axis():
+    centres = np.array([[0.0, 0.0], [30.0, 1.0], [10.0, 1.0], [20.0, 0.0]])
+    # From west to east: 0, 2, 3, 1.
+    assert merged(centres, np.ones(4, int), 2).tolist() == [0, 1, 1, 0]
+    # With 13 of 16 cells, the last cluster is a fold by itself.
+    assert merged(centres, np.array([1, 1, 1, 13]), 2).tolist() == [1, 1, 1, 0]
+
+
+def test_distances_go_to_the_nearest_place_of_another_fold():
+    places = np.array([[0.0, 0.0], [3.0, 0.0], [10.0, 0.0]])
+    fold = np.array([0, 0, 1])
+    assert sorted(held_out_distance_m(places, fold, np.arange(3)).tolist()) == [7.0, 7.0, 10.0]
+    assert len(held_out_distance_m(places, np.zeros(3, int), np.arange(3))) == 0
+
+
+def test_matching_needs_a_number_of_folds():
+    with pytest.raises(FoldError, match="matching needs a number of folds"):
+        plan_of("knndm", clustered_sample(), n_folds=None)
+
+
+# ------------------------------------------------------------------ time
+
+YEARS = ["2001-05-01", "2003-05-01", "2005-05-01", "2007-05-01", "2009-05-01"]
+DATES = [date(2004, 1, 1), date(2008, 1, 1)]
+
+
+def dated(decided=(), outcome=None, hazard=None):
+    """Four cells of each year, both outcomes; then cells decided on other days."""
+    decided = [*np.repeat(YEARS, 4), *decided]
+    n_cells = len(decided)
+    outcome = [0, 1] * 10 if outcome is None else outcome
+    return training_set(cells_at([0] * n_cells, range(n_cells), outcome, hazard, decided))
+
+
+def test_periods_are_learned_from_what_was_decided_before_them():
+    plan = plan_of("temporal", dated(), split_dates=DATES)
+    assert plan.names == ("2004-01-01 until 2007-12-31", "2008-01-01 and later")
+    assert plan.fold.tolist() == [-1] * 8 + [0] * 8 + [1] * 4
+    assert plan.train(0).tolist() == list(range(8))
+    assert plan.train(1).tolist() == list(range(16))
+    assert [plan.n_withheld(0), plan.n_withheld(1)] == [4, 0]
+    assert plan.unknown(0).tolist() == list(range(8, 20))
+    assert plan.skipped == [
+        "8 cells decided before 2004-01-01 train in every fold and are never held out",
+        "0 to 4 cells a fold neither train nor are held out: decided later, without a date, or "
+        "in held-out squares",
+    ]
+
+
+def test_one_date_makes_one_fold():
+    plan = plan_of("temporal", dated(), split_dates=DATES[1:])
+    assert plan.n_folds == 1
+    assert plan.test(0).tolist() == list(range(16, 20))
+
+
+def test_the_day_of_the_date_itself_is_after_it():
+    plan = plan_of("temporal", dated(), split_dates=[date(2005, 5, 1)])
+    assert plan.test(0).tolist() == list(range(8, 20))
+
+
+def test_records_of_the_period_and_later_are_unknown_wherever_they_lie():
+    plan = plan_of("temporal", dated(), split_dates=DATES)
+    land = plan.held_out_land(0)
+    assert not land(np.array([500_000.0]), np.array([4_900_000.0])).any()
+    assert known_before(land) == np.datetime64("2004-01-01")
+    inner = plan.inner(1, 3, seed=0)
+    assert all(known_before(land) < np.datetime64("2008-01-01") for _, _, land in inner)
+
+
+def test_cells_without_a_date_neither_train_nor_are_held_out():
+    training = dated(["NaT", "NaT"], outcome=[0, 1] * 11)
+    plan = plan_of("temporal", training, split_dates=DATES)
+    everyone = np.concatenate([plan.train(1), plan.test(0), plan.test(1)])
+    assert not np.isin([20, 21], everyone).any()
+    assert "2 cells have no date: they neither train nor are held out" in plan.skipped
+
+
+def test_a_hazard_is_held_out_by_its_latest_date():
+    hazard = np.full(20, -1)
+    hazard[[1, 17]] = 4  # decided 2001 and 2009
+    plan = plan_of("temporal", dated(hazard=hazard), split_dates=DATES)
+    assert plan.fold[[1, 17]].tolist() == [1, 1]
+    assert 1 not in plan.train(0)
+    assert "1 cells decided earlier are held out with the rest of their hazard" in plan.skipped
+
+
+def test_background_is_dealt_to_periods_as_contaminated_cells_are():
+    training = dated(["NaT"] * 50, outcome=[1] * 20 + [-1] * 50)
+    plan = plan_of("temporal", training, split_dates=DATES)
+    # Of contaminated cells 8, 8 and 4 lie in the three periods: so 20, 20 and 10 of 50.
+    assert np.bincount(plan.fold[20:] + 1).tolist() == [20, 20, 10]
+
+
+def test_dates_left_out_part_contaminated_cells_evenly():
+    plan = plan_of("temporal", dated(), n_folds=4)
+    starts = [name[:10] for name in plan.names]
+    assert starts == YEARS[1:]
+
+
+def test_the_first_date_has_both_outcomes_before_it():
+    # No released cell before 2007: the first period cannot begin earlier.
+    outcome = [1] * 12 + [0, 1] * 4
+    plan = plan_of("temporal", dated(outcome=outcome), n_folds=4)
+    assert plan.names[0].startswith("2007-05-02")
+    assert "the dates of the records part them at 1 days only" in plan.skipped
+
+
+@pytest.mark.parametrize("method", IN_TIME)
+def test_records_without_dates_cannot_be_parted_in_time(method):
+    training = training_set(cells_at([0] * 20, range(20), [0, 1] * 10))
+    with pytest.raises(FoldError, match="20 of 20 labelled cells have no date"):
+        plan_of(method, training)
+
+
+def test_one_date_for_all_parts_nothing():
+    training = training_set(cells_at([0] * 20, range(20), [0, 1] * 10, decided=["2001-01-01"] * 20))
+    with pytest.raises(FoldError, match="no date has both outcomes before it and any after"):
+        plan_of("temporal", training)
+
+
+def test_inner_folds_are_blocks_where_dates_do_not_part_the_training_side():
+    # Before the date all was decided on one day.
+    decided = ["2001-01-01"] * 20 + ["2009-01-01"] * 20
+    training = training_set(cells_at([0] * 40, range(40), [0, 1] * 20, decided=decided))
+    plan = plan_of("temporal", training, split_dates=DATES[1:], size_m=500)
+    splits = plan.inner(0, 3, seed=0)
+    assert len(splits) == 3
+    assert all(known_before(land) == np.datetime64("2008-01-01") for _, _, land in splits)
+
+
+def test_later_records_of_a_square_are_learned_from_earlier_ones_elsewhere():
+    # Forty cells in four squares of 1 km; even columns early, odd ones late, mixed outcomes.
+    decided = ["2001-01-01", "2009-01-01"] * 20
+    outcome = ([0, 0, 1, 1, 0] * 8)[:40]
+    training = training_set(cells_at([39] * 40, range(40), outcome, decided=decided))
+    plan = plan_of("spatio_temporal", training, size_m=1000, n_folds=None,
+                   split_dates=[date(2005, 1, 1)])  # fmt: skip
+    assert plan.names[0] == "block N4900000 E500000"
+    assert plan.test(0).tolist() == [1, 3, 5, 7, 9]
+    assert plan.train(0).tolist() == list(range(10, 40, 2))
+    assert plan.n_withheld(0) == 20
+    land = plan.held_out_land(0)
+    assert land(np.array([500_500.0, 501_500.0]), np.full(2, 4_900_050.0)).tolist() == [True, False]
+    assert known_before(land) == np.datetime64("2005-01-01")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "blocks", "split_dates": ["2001-01-01"]}, "split_dates are for temporal"),
+        ({"method": "temporal", "split_dates": ["2002-01-01", "2001-01-01"]}, "must rise"),
+        (
+            {"method": "spatio_temporal", "split_dates": ["2001-01-01", "2002-01-01"]},
+            "takes one date",
+        ),
+        ({"method": "blocks", "n_clusters": 4}, "n_clusters are for kmeans"),
+    ],
+)
+def test_settings_of_another_method_are_refused(values, message):
+    with pytest.raises(SettingsError, match=message):
+        validate(FoldSettings, values, "validation.folds")
+
+
 # ------------------------------------------------------------------ the foil
 
 
@@ -327,11 +739,16 @@ def test_random_folds_tear_hazards_apart_and_keep_the_mix():
     assert not plan.held_out_land(0)(training.cells.easting, training.cells.northing).any()
 
 
-@pytest.mark.parametrize("name", ["blocks", "districts"])
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_shipped_validation_settings_are_valid_and_work(name):
     values = yaml.safe_load((VALIDATION_FILES / f"{name}.yaml").read_text(encoding="utf-8"))
     shipped = validate(ValidationSettings, values, "validation").folds
     folds = shipped.model_copy(update={"size_m": 700.0, "buffer_m": 100.0})
     plan = make_folds(scattered(1), folds, seed=0)
     assert plan.method == shipped.method
-    assert plan.n_folds == {"blocks": 5, "districts": 4}[name]
+    assert plan.n_folds == SHIPPED[name]
+    assert plan.inner(0, 3, seed=0)
+
+
+def test_every_shipped_validation_file_is_tested():
+    assert {path.stem for path in VALIDATION_FILES.glob("*.yaml")} == set(SHIPPED)

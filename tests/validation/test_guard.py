@@ -16,6 +16,7 @@ from hazardrank.validation.guard import (
     check_cells,
     check_dates,
     check_folds,
+    check_proxies,
     check_roles,
     check_separation,
     guard,
@@ -96,6 +97,60 @@ def test_consequence_layers_raise():
 def test_other_roles_pass(role):
     specs = (spec("returns_distance_m", "returns"), spec("history", RECORDS_LAYER))
     assert check_roles(specs, {"returns": layer(role)}) is None
+
+
+# ------------------------------------------------------------------ proxies
+
+
+def proxies_of(specs, catalogue=None, named=(), **settings):
+    return check_proxies(tuple(specs), catalogue or {}, ValidationSettings(**settings), named)
+
+
+def marked(**changes):
+    return LayerSettings(path="a.gpkg", kind="points", **changes)
+
+
+def test_a_layer_marked_as_outcome_proxy_raises_and_is_accepted_by_its_name():
+    specs = [spec("posts_distance_m", "posts"), spec("roads_distance_m")]
+    catalogue = {"posts": marked(outcome_proxy=True), "roads": marked()}
+    with pytest.raises(LeakageError, match=r"posts_distance_m \(layer 'posts' is marked") as caught:
+        proxies_of(specs, catalogue)
+    assert "accept_proxies: [posts]" in str(caught.value)
+    assert "roads" not in str(caught.value)
+    assert proxies_of(specs, catalogue, accept_proxies=["posts"]) == [
+        "posts_distance_m may know the outcome: layer 'posts' is marked outcome_proxy (accepted "
+        "by name)"
+    ]
+
+
+def test_names_that_speak_of_clearance_or_victims_raise():
+    specs = [spec("no_Victimas", "cells.csv"), spec("d", "old_minefields")]
+    with pytest.raises(LeakageError, match=r"no_Victimas .*'\*victim\*'.*; d .*'\*minefield\*'"):
+        proxies_of(specs, {"old_minefields": marked()})
+    assert proxies_of(specs, {"old_minefields": marked()}, proxy_patterns=[]) == []
+    with pytest.raises(LeakageError, match=r"accept_proxies: \[no_Victimas\]"):
+        proxies_of(specs, {"old_minefields": marked()}, accept_proxies=["d"])
+
+
+def test_columns_the_table_names_raise():
+    specs = [spec("count_1990", "cells.csv"), spec("count_2000", "cells.csv")]
+    with pytest.raises(
+        LeakageError, match=r"count_2000 \(the table's outcome_proxies name '\*2000'"
+    ):
+        proxies_of(specs, named=["*2000"])
+
+
+def test_features_rebuilt_from_the_records_are_no_proxies():
+    assert proxies_of([spec("accidents_density", RECORDS_LAYER)]) == []
+
+
+def test_the_guard_looks_for_proxies():
+    training = scattered()
+    with pytest.raises(LeakageError, match="feature_1"):
+        guard(training, blocks_of(training), ValidationSettings(), {}, proxies=["feature_1"])
+
+
+# ------------------------------------------------------------------ dates
 
 
 DECIDED = cells_at([0, 0, 0], [0, 1, 2], [1, 0, 0], decided=["2001-01-01", "2010-01-01", "NaT"])

@@ -33,6 +33,7 @@ from hazardrank.errors import LabelError
 from hazardrank.grid import SurveyGrid
 from hazardrank.labels.coverage import CoveredCells, Geometries, RecordShapes
 from hazardrank.records import (
+    EVENT_DATES,
     OUTCOME_CODES,
     HazardRecords,
     HazardStatus,
@@ -41,13 +42,6 @@ from hazardrank.records import (
 )
 from hazardrank.settings import LabelRule, LabelSettings
 
-#: The column that dates each kind of record.
-DATED_BY = {
-    "hazard_areas": "reported",
-    "clearance": "completed",
-    "accidents": "occurred",
-    "survey": "visited",
-}
 CONTAMINATED = OUTCOME_CODES[Outcome.CONTAMINATED]
 RELEASED = OUTCOME_CODES[Outcome.RELEASED]
 UNSURVEYED = OUTCOME_CODES[Outcome.UNSURVEYED]
@@ -249,7 +243,7 @@ def _rule_records(
     return _RuleRecords(
         rule=rule,
         geometry=np.asarray(table.geometry.array, dtype=object)[keep],
-        date=_days(table[DATED_BY[rule.record]])[keep],
+        date=_days(table[EVENT_DATES[rule.record]])[keep],
         hazard_id=hazard_id[keep],
         found=found[keep],
         cleared=cleared[keep],

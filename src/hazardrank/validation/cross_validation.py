@@ -24,15 +24,30 @@ from hazardrank.validation.bootstrap import Bootstrap, Units, resampling_units
 from hazardrank.validation.comparison import (
     LIFT_OVER,
     Difference,
+    EvaluatedRun,
     Measured,
     as_dicts,
     lift,
     paired_differences,
 )
+from hazardrank.validation.coverage import COVERAGE_NOTE, coverage
 from hazardrank.validation.folds import FoldPlan, random_folds
-from hazardrank.validation.learner import FittedModel, InnerFold, Learner, TrainingSide
+from hazardrank.validation.folds.maker import nowhere
+from hazardrank.validation.learner import (
+    FittedModel,
+    InnerFold,
+    Learner,
+    TrainingSide,
+    UncertainModel,
+)
 from hazardrank.validation.metrics import Skill, skill
-from hazardrank.validation.training_set import LocationTest, Matrix, TrainingSet
+from hazardrank.validation.training_set import (
+    DatedLand,
+    LocationTest,
+    Matrix,
+    TrainingSet,
+    known_before,
+)
 
 #: Folds of the random split.
 RANDOM_FOLDS = 5
@@ -76,6 +91,10 @@ class FoldResult:
     n_contaminated: int
     rounds: int
     skill: Skill
+    n_withheld: int = 0
+    """Cells neither learned from nor held out: later than the fold, or without a date."""
+    choice: Mapping[str, Any] | None = None
+    """What the model chose on its inner folds, where it had a choice."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fold as ``metrics.json`` lists it."""
@@ -85,8 +104,10 @@ class FoldResult:
             "n_contaminated": self.n_contaminated,
             "n_train": self.n_train,
             "n_buffered": self.n_buffered,
+            "n_withheld": self.n_withheld,
             "rounds": self.rounds,
             **self.skill.as_dict(),
+            **({"choice": dict(self.choice)} if self.choice else {}),
         }
 
 
@@ -108,7 +129,8 @@ class CrossValidation:
     predictions : DataFrame, n_cells rows
         ``cell_id``, ``easting``, ``northing`` (m), ``fold`` (-1: never held out), ``unit``
         (block or group that the bootstrap draws whole),
-        ``outcome`` (1, 0, -1 background), ``weight``, ``score``, ``likelihood``, and
+        ``outcome`` (1, 0, -1 background), ``weight``, ``score``, ``likelihood``,
+        ``likelihood_spread``, ``_low``, ``_high`` where the model has them, and
         ``baseline_NAME`` scores; NaN for cells never held out.
     folds : tuple of FoldResult
         The folds.
@@ -130,6 +152,8 @@ class CrossValidation:
         Units, draws and seed behind the intervals.
     absent : mapping of str to str
         Baselines that the features do not allow, and why.
+    interval : dict or None
+        How often the likelihood's interval held; ``None`` where the model gives none.
     """
 
     protocol: str
@@ -146,6 +170,7 @@ class CrossValidation:
     lift: dict[str, Any] | None
     bootstrap: dict[str, Any]
     absent: Mapping[str, str]
+    interval: dict[str, Any] | None = None
 
     @property
     def negatives(self) -> str:
@@ -182,6 +207,7 @@ class CrossValidation:
             "differences": {name: as_dicts(found) for name, found in self.differences.items()},
             "lift": self.lift,
             "bootstrap": self.bootstrap,
+            "interval": self.interval,
             "random_split": self.random_split,
             **known,
             **(counts or {}),
@@ -287,7 +313,17 @@ def cross_validate(
         lift=None if nearest is None else lift(model_measured, nearest),
         bootstrap=bootstrap.about(contaminated[evaluated], seed),
         absent=absent,
+        interval=held_out.interval(contaminated, units.unit),
     )
+
+
+def planned_run(
+    training: TrainingSet, plan: FoldPlan, settings: ValidationSettings
+) -> EvaluatedRun:
+    """Return what a run under this plan would say of its cells, before any is scored."""
+    units = resampling_units(training, settings.folds)
+    nothing = _Predictions(len(training.cells), {}).table(training.cells, plan, units)
+    return EvaluatedRun.of("this run", settings.protocol, nothing)
 
 
 def fold_matrix(
@@ -297,11 +333,10 @@ def fold_matrix(
 
     Under ``new_district`` history features know neither the hazards of the held-out cells
     nor any record in the held-out land. Under ``infill`` they know all records; each
-    cell's own hazards are left out by the history features themselves.
+    cell's own hazards are left out by the history features themselves. Where folds part
+    time, no protocol knows a record of the held-out period or later.
     """
-    if settings.protocol == "infill" or plan.method == "random":
-        return training.matrix()
-    return training.matrix(_hazards(training.cells, plan.test(k)), plan.held_out_land(k))
+    return _as_known(training, plan, settings, plan.unknown(k), plan.held_out_land(k))
 
 
 def training_side(
@@ -330,24 +365,41 @@ def _side(
     inner = []
     for train, test, land in plan.inner(k, settings.inner_folds, seed):
         seen = own
-        rebuilt = settings.protocol == "new_district" and plan.method != "random"
-        if rebuilt and training.history is not None:
-            seen = _inner_matrix(training, plan, k, rows[test], land)[rows]
+        rebuilt = settings.protocol == "new_district" or known_before(land) is not None
+        if rebuilt and plan.method != "random" and training.history is not None:
+            seen = _inner_matrix(training, plan, settings, k, rows[test], land)[rows]
         inner.append(InnerFold(seen, train, test))
-    return TrainingSide(own, cells.contaminated[rows], cells.weight[rows], tuple(inner))
+    unit = resampling_units(training, settings.folds).unit[rows]
+    return TrainingSide(own, cells.contaminated[rows], cells.weight[rows], tuple(inner), unit)
 
 
 def _inner_matrix(
     training: TrainingSet,
     plan: FoldPlan,
+    settings: ValidationSettings,
     k: int | None,
     inner_test: NDArray[np.int64],
     land: LocationTest,
 ) -> Matrix:
     """Return features that know neither the outer nor the inner held-out land."""
-    outer_test = np.empty(0, np.int64) if k is None else plan.test(k)
-    unknown = _hazards(training.cells, np.concatenate([outer_test, inner_test]))
-    return training.matrix(unknown, land)
+    outer = np.empty(0, np.int64) if k is None else plan.unknown(k)
+    return _as_known(training, plan, settings, np.concatenate([outer, inner_test]), land)
+
+
+def _as_known(
+    training: TrainingSet,
+    plan: FoldPlan,
+    settings: ValidationSettings,
+    unknown: NDArray[np.int64],
+    land: LocationTest,
+) -> Matrix:
+    """Return features of all cells under the protocol, with some cells and land unknown."""
+    if plan.method == "random":
+        return training.matrix()
+    if settings.protocol == "new_district":
+        return training.matrix(_hazards(training.cells, unknown), land)
+    day = known_before(land)
+    return training.matrix(None, None if day is None else DatedLand(nowhere, day))
 
 
 def _hazards(cells: LabelledCells, index: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -375,6 +427,8 @@ def _result(
         n_contaminated=int(contaminated.sum()),
         rounds=model.rounds,
         skill=skill(contaminated, likelihood[test], likelihood[test]),
+        n_withheld=plan.n_withheld(k),
+        choice=getattr(model, "choice", None),
     )
 
 
@@ -384,6 +438,7 @@ class _Predictions:
     def __init__(self, n_cells: int, baselines: Mapping[str, Baseline]) -> None:
         self.score = np.full(n_cells, np.nan)
         self.likelihood = np.full(n_cells, np.nan)
+        self.uncertain: dict[str, NDArray[np.float64]] = {}
         self.baseline_score = {name: np.full(n_cells, np.nan) for name in baselines}
         self.baseline_likelihood: dict[str, NDArray[np.float64]] = {}
 
@@ -396,6 +451,27 @@ class _Predictions:
                 "outside 0–1 or missing"
             )
         self.likelihood[test] = likelihood
+        if isinstance(model, UncertainModel):
+            estimate = model.estimate(matrix[test])
+            for name, values in (
+                ("likelihood_spread", estimate.spread),
+                ("likelihood_low", estimate.low),
+                ("likelihood_high", estimate.high),
+            ):
+                if values is not None:
+                    empty = np.full(len(self.score), np.nan)
+                    self.uncertain.setdefault(name, empty)[test] = values
+
+    def interval(
+        self, contaminated: NDArray[np.bool_], unit: NDArray[np.int64]
+    ) -> dict[str, Any] | None:
+        """Return how often the interval held on held-out land; ``None`` without intervals."""
+        if "likelihood_low" not in self.uncertain:
+            return None
+        low, high = self.uncertain["likelihood_low"], self.uncertain["likelihood_high"]
+        known = ~np.isnan(low)
+        held = coverage(unit[known], contaminated[known], low[known], high[known])
+        return {**held, "note": COVERAGE_NOTE}
 
     def add_baseline(self, name: str, baseline: Baseline, view: FoldView) -> None:
         scores = baseline(view)
@@ -437,6 +513,7 @@ class _Predictions:
                 "weight": cells.weight,
                 "score": self.score,
                 "likelihood": self.likelihood,
+                **self.uncertain,
                 **{f"baseline_{name}": score for name, score in self.baseline_score.items()},
             }
         )

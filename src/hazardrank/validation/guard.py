@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
+from fnmatch import fnmatchcase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ def guard(
     settings: ValidationSettings,
     catalogue: Mapping[str, LayerSettings],
     records_as_of: date | None = None,
+    proxies: Sequence[str] = (),
 ) -> list[str]:
     """Check a training set and its folds for leakage.
 
@@ -43,6 +45,9 @@ def guard(
         The region's layers; empty for a feature table.
     records_as_of : date, optional
         The latest day an outcome without a date can be from.
+    proxies : sequence of str, optional
+        Features said to know the outcome, patterns with ``*``; beside those that the
+        catalogue or the settings name.
 
     Returns
     -------
@@ -57,6 +62,7 @@ def guard(
     findings = check_cells(training.cells, training.layer_features)
     check_folds(plan)
     check_roles(training.specs, catalogue)
+    findings += check_proxies(training.specs, catalogue, settings, proxies)
     findings += check_dates(
         training.specs, training.cells, settings.accept_younger_layers, records_as_of
     )
@@ -145,6 +151,71 @@ def check_roles(specs: tuple[FeatureSpec, ...], catalogue: Mapping[str, LayerSet
             remedy="Remove these features: where people live or will return says nothing of "
             "where ordnance lies.",
         )
+
+
+def check_proxies(
+    specs: tuple[FeatureSpec, ...],
+    catalogue: Mapping[str, LayerSettings],
+    settings: ValidationSettings,
+    proxies: Sequence[str] = (),
+) -> list[str]:
+    """Raise if a feature shows what survey, clearance or accidents left behind.
+
+    Meant are features of layers with ``outcome_proxy: true``, of layers or with names that
+    match ``validation.proxy_patterns``, and those in `proxies`. Features rebuilt from the
+    records for every fold are not.
+
+    Returns
+    -------
+    list of str
+        Proxies accepted by name.
+
+    Raises
+    ------
+    LeakageError
+        Naming each feature and how it was known.
+    """
+    refused: dict[str, list[str]] = {}
+    accepted: list[str] = []
+    for spec in specs:
+        why = _proxy(spec, catalogue, settings.proxy_patterns, proxies)
+        if why is None or spec.layer == RECORDS_LAYER:
+            continue
+        if spec.name in settings.accept_proxies or spec.layer in settings.accept_proxies:
+            accepted.append(f"{spec.name} may know the outcome: {why} (accepted by name)")
+        else:
+            name = spec.layer if spec.layer in catalogue else spec.name
+            refused.setdefault(name, []).append(f"{spec.name} ({why})")
+    if refused:
+        listed = "; ".join(text for texts in refused.values() for text in texts)
+        raise LeakageError(
+            f"outcome proxies among the features: {listed}",
+            where="features",
+            remedy="Remove them: they show what survey, clearance or accidents left behind, "
+            "which is not known where nobody looked. Or accept them by name: "
+            f"validation.accept_proxies: [{', '.join(refused)}].",
+        )
+    return accepted
+
+
+def _proxy(
+    spec: FeatureSpec,
+    catalogue: Mapping[str, LayerSettings],
+    patterns: Sequence[str],
+    proxies: Sequence[str],
+) -> str | None:
+    """Return why a feature counts as a proxy of the outcome, ``None`` if it does not."""
+    layer = catalogue.get(spec.layer)
+    if layer is not None and layer.outcome_proxy:
+        return f"layer '{spec.layer}' is marked outcome_proxy"
+    names = [spec.name, *([spec.layer] if layer is not None else [])]
+    for pattern in proxies:
+        if fnmatchcase(spec.name, pattern):
+            return f"the table's outcome_proxies name '{pattern}'"
+    for pattern in patterns:
+        if any(fnmatchcase(name.lower(), pattern.lower()) for name in names):
+            return f"its name is like '{pattern}'"
+    return None
 
 
 def check_dates(

@@ -20,8 +20,36 @@ HistoryBuilder = Callable[[NDArray[np.int64], LocationTest | None], Matrix]
 
 Rebuilds the history features, shape (n_cells, n_history), from the records that remain
 when the named hazards, and every record inside the held-out land, are unknown. With no
-ids and ``None`` all records are known. Each cell's own hazards are always left out.
+ids and ``None`` all records are known; with :class:`DatedLand` those of its day and later,
+and those without a date, are unknown too. Each cell's own hazards are always left out.
 """
+
+
+@dataclass(frozen=True)
+class DatedLand:
+    """Land and time that are held out together: a :data:`LocationTest` with a day.
+
+    Parameters
+    ----------
+    land : callable
+        Which points lie in land whose records are unknown, whatever their date.
+    known_before : datetime64[D]
+        Only records of earlier days are known anywhere.
+    """
+
+    land: LocationTest
+    known_before: np.datetime64
+
+    def __call__(
+        self, easting: NDArray[np.float64], northing: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Return which points lie in the held-out land."""
+        return self.land(easting, northing)
+
+
+def known_before(land: LocationTest | None) -> np.datetime64 | None:
+    """Return the day from which records are unknown; ``None`` where time is not held out."""
+    return land.known_before if isinstance(land, DatedLand) else None
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,18 @@ from __future__ import annotations
 from hazardrank.settings import FoldSettings
 from hazardrank.validation.folds.blocks import BlockFolds
 from hazardrank.validation.folds.groups import GroupFolds
-from hazardrank.validation.folds.maker import Assignment, DistrictOf, FoldMaker
+from hazardrank.validation.folds.kmeans import KMeansFolds
+from hazardrank.validation.folds.knndm import NearestNeighbourFolds
+from hazardrank.validation.folds.leave_one_out import LeaveOneOutFolds
+from hazardrank.validation.folds.maker import (
+    Assignment,
+    DistrictOf,
+    FoldMaker,
+    PredictionPoints,
+)
 from hazardrank.validation.folds.plan import FoldPlan
 from hazardrank.validation.folds.random import RandomFolds
+from hazardrank.validation.folds.temporal import SpatioTemporalFolds, TemporalFolds
 from hazardrank.validation.training_set import TrainingSet
 
 __all__ = [
@@ -21,6 +30,7 @@ __all__ = [
     "DistrictOf",
     "FoldMaker",
     "FoldPlan",
+    "PredictionPoints",
     "make_folds",
     "random_folds",
 ]
@@ -30,6 +40,11 @@ FOLD_MAKERS: dict[str, type[FoldMaker]] = {
     for maker in (
         BlockFolds,
         GroupFolds,
+        KMeansFolds,
+        LeaveOneOutFolds,
+        NearestNeighbourFolds,
+        TemporalFolds,
+        SpatioTemporalFolds,
         RandomFolds,
     )
 }
@@ -40,6 +55,7 @@ def make_folds(
     settings: FoldSettings,
     seed: int,
     district_of: DistrictOf | None = None,
+    prediction_points: PredictionPoints | None = None,
 ) -> FoldPlan:
     """Split labelled cells into folds as the settings say.
 
@@ -55,6 +71,8 @@ def make_folds(
         Easting and northing of points → name of the district each lies in, ``""`` for
         none. Lets ``groups`` tell in which district records lie that label no cell;
         without it such a record belongs to the district of the nearest labelled cell.
+    prediction_points : ndarray of shape (n_points, 2), or callable that returns it, optional
+        Easting and northing of places where the model will be asked, for ``knndm``.
 
     Returns
     -------
@@ -65,7 +83,7 @@ def make_folds(
     FoldError
         If fewer than two folds can be made, or a training side would lack an outcome.
     """
-    maker = FOLD_MAKERS[settings.method](settings, district_of)
+    maker = FOLD_MAKERS[settings.method](settings, district_of, prediction_points)
     return FoldPlan(training.cells, training.groups, maker, settings, seed)
 
 

@@ -41,7 +41,7 @@ class BlockFolds(FoldMaker):
         skipped = []
         if n_folds is None:
             names = tuple(
-                _name(code, size_m)
+                block_name(code, size_m)
                 for code, fold in zip(codes, fold_of_block, strict=True)
                 if fold != ALWAYS_TRAINS
             )
@@ -55,12 +55,12 @@ class BlockFolds(FoldMaker):
             names = tuple(f"fold {number + 1}" for number in range(n_folds))
 
         def land(number: int) -> LocationTest:
-            return _InBlocks(codes[fold_of_block == number], size_m)
+            return InBlocks(codes[fold_of_block == number], size_m)
 
         return Assignment(fold_of_block[unit], names, land, tuple(skipped))
 
 
-class _InBlocks:
+class InBlocks:
     """Tells which points lie in some blocks."""
 
     def __init__(self, codes: NDArray[np.int64], size_m: float) -> None:
@@ -70,6 +70,7 @@ class _InBlocks:
     def __call__(
         self, easting: NDArray[np.float64], northing: NDArray[np.float64]
     ) -> NDArray[np.bool_]:
+        """Return which points lie there."""
         return np.isin(block_codes(easting, northing, self.size_m), self.codes)
 
 
@@ -82,7 +83,7 @@ def block_codes(
     return (row << np.int64(32)) + col
 
 
-def _name(code: int, size_m: float) -> str:
+def block_name(code: int, size_m: float) -> str:
     """Name a block by its lower-left corner."""
     row = (int(code) + 2**31) >> 32
     col = int(code) - (row << 32)

@@ -22,6 +22,9 @@ DistrictOf = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.obj
 #: Fold of cells that are never held out and train in every fold.
 ALWAYS_TRAINS = -1
 
+PredictionPoints = NDArray[np.float64] | Callable[[], NDArray[np.float64]]
+"""Easting and northing of places where the model will be asked, shape (n_points, 2)."""
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -43,6 +46,9 @@ class Assignment:
     names: tuple[str, ...]
     land: Callable[[int], LocationTest]
     skipped: tuple[str, ...] = ()
+    may_train: Callable[[int], NDArray[np.bool_]] | None = None
+    """Fold → which cells may train when it is held out, shape (n_cells,); all that are not
+    held out when ``None``. What may neither train nor is held out is counted as withheld."""
 
 
 class FoldMaker(ABC):
@@ -54,15 +60,29 @@ class FoldMaker(ABC):
         Size, layer, and the like; the number of folds is given to ``assign``.
     district_of : callable or None
         Names the district of any point, where districts are known.
+    prediction_points : ndarray of shape (n_points, 2), or callable that returns it, optional
+        Easting and northing of places where the model will be asked.
     """
 
     name: ClassVar[str]
+    fewest_folds: ClassVar[int] = 2
+    """Fewest folds that make a plan. One is enough where time parts the cells."""
     keeps_hazards_whole: ClassVar[bool] = True
     """Whether all cells of a hazard must share a fold (only the random foil says no)."""
 
-    def __init__(self, settings: FoldSettings, district_of: DistrictOf | None) -> None:
+    def __init__(
+        self,
+        settings: FoldSettings,
+        district_of: DistrictOf | None,
+        prediction_points: PredictionPoints | None = None,
+    ) -> None:
         self.settings = settings
         self.district_of = district_of
+        self.prediction_points = prediction_points
+
+    def inner_makers(self) -> tuple[FoldMaker, ...]:
+        """Return what splits training sides: the first that can, in this order."""
+        return (self,)
 
     @abstractmethod
     def assign(

@@ -16,7 +16,10 @@ from hazardrank.validation.folds.maker import (
     Groups,
     hazards_together,
 )
-from hazardrank.validation.training_set import LocationTest
+from hazardrank.validation.training_set import DatedLand, LocationTest, known_before
+
+#: Folds of one outcome that are named one by one.
+MOST_NAMED = 3
 
 Index = NDArray[np.int64]
 InnerSplit = tuple[Index, Index, LocationTest]
@@ -74,11 +77,21 @@ class FoldPlan:
         self.fold, kept, notes = _settled(assignment, cells, maker)
         self.names = tuple(assignment.names[number] for number in kept)
         self._land = [assignment.land(int(number)) for number in kept]
+        self._may_train = [
+            _candidates(assignment, int(original), self.fold == number)
+            for number, original in enumerate(kept)
+        ]
         self._sides = [
-            buffered(cells, self.fold != number, self.fold == number, self.buffer_m)
+            buffered(cells, self._may_train[number], self.fold == number, self.buffer_m)
             for number in range(self.n_folds)
         ]
         self.skipped = [*assignment.skipped, *notes]
+        withheld = [self.n_withheld(number) for number in range(self.n_folds)]
+        if any(withheld):
+            self.skipped.append(
+                f"{min(withheld)} to {max(withheld)} cells a fold neither train nor are held out: "
+                "decided later, without a date, or in held-out squares"
+            )
         self._require_outcomes()
 
     @property
@@ -103,12 +116,20 @@ class FoldPlan:
         """Return how many cells fold `k` leaves out of training for being too near."""
         return self._sides[k][1]
 
+    def n_withheld(self, k: int) -> int:
+        """Return how many cells fold `k` neither trains on nor holds out, buffer apart."""
+        return int((~self._may_train[k] & (self.fold != k)).sum())
+
+    def unknown(self, k: int) -> Index:
+        """Return the cells whose hazards fold `k` must not know: held out or withheld."""
+        return np.flatnonzero(~self._may_train[k])
+
     def held_out_land(self, k: int) -> LocationTest:
         """Return the test of which points lie in the land that fold `k` holds out."""
         return self._land[k]
 
     def inner(self, k: int | None, n_inner: int, seed: int) -> list[InnerSplit]:
-        """Split a training side by the same method.
+        """Split a training side by the same method, or the nearest to it that can.
 
         Parameters
         ----------
@@ -135,11 +156,12 @@ class FoldPlan:
         cells = self.cells.take(rows)
         groups = None if self.groups is None else self.groups[rows]
         outer = None if k is None else self.held_out_land(k)
-        for n_folds in range(n_inner, 1, -1):
-            seeds = [seed, 1 if k is None else 2 + k, n_folds]
-            splits = self._try_inner(cells, groups, n_folds, seeds, outer)
-            if splits is not None:
-                return splits
+        for maker in self.maker.inner_makers():
+            for n_folds in range(n_inner, 1, -1):
+                seeds = [seed, 1 if k is None else 2 + k, n_folds]
+                splits = self._try_inner(maker, cells, groups, n_folds, seeds, outer)
+                if splits is not None:
+                    return splits
         side = "all cells" if k is None else f"the training side of '{self.names[k]}'"
         raise FoldError(
             f"{side} ({int(cells.contaminated.sum())} contaminated of {len(cells)}) cannot be "
@@ -150,6 +172,7 @@ class FoldPlan:
 
     def _try_inner(
         self,
+        maker: FoldMaker,
         cells: LabelledCells,
         groups: Groups | None,
         n_folds: int,
@@ -157,27 +180,29 @@ class FoldPlan:
         outer: LocationTest | None,
     ) -> list[InnerSplit] | None:
         try:
-            assignment = self.maker.assign(cells, groups, n_folds, seeds)
+            assignment = maker.assign(cells, groups, n_folds, seeds)
         except FoldError:
             return None
-        fold, kept, _ = _settled(assignment, cells, self.maker)
+        fold, kept, _ = _settled(assignment, cells, maker)
         splits: list[InnerSplit] = []
         for number, original in enumerate(kept):
             held_out = fold == number
-            train, _ = buffered(cells, ~held_out, held_out, self.buffer_m)
+            candidates = _candidates(assignment, int(original), held_out)
+            train, _ = buffered(cells, candidates, held_out, self.buffer_m)
             test = np.flatnonzero(held_out)
             if not (_both(cells, train) and _both(cells, test)):
                 return None
             splits.append((train, test, _either(assignment.land(int(original)), outer)))
-        return splits if len(splits) >= 2 else None
+        return splits if len(splits) >= maker.fewest_folds else None
 
     def _require_outcomes(self) -> None:
-        if self.n_folds < 2:
+        if self.n_folds < self.maker.fewest_folds:
             raise FoldError(
                 f"only {self.n_folds} fold has cells once every hazard lies in one fold",
                 where="validation.folds",
                 remedy="Use smaller blocks or fewer folds.",
             )
+        one_outcome = []
         for number, name in enumerate(self.names):
             if not _both(self.cells, self.train(number)):
                 near = f" and {self.n_buffered(number)} nearer than the buffer of "
@@ -190,10 +215,26 @@ class FoldPlan:
             if not _both(self.cells, self.test(number)):
                 some = self.cells.contaminated[self.test(number)].any()
                 lacking = "contaminated cells only" if some else "no contaminated cell"
-                self.skipped.append(
-                    f"'{name}' has {lacking}: it counts in pooled figures and has no ROC or "
-                    "PR of its own"
-                )
+                one_outcome.append(f"'{name}' has {lacking}")
+        if len(one_outcome) > MOST_NAMED:
+            self.skipped.append(
+                f"{len(one_outcome)} of {self.n_folds} folds have one outcome only: they count "
+                "in pooled figures and have no ROC or PR of their own"
+            )
+            return
+        self.skipped += [
+            f"{fact}: it counts in pooled figures and has no ROC or PR of its own"
+            for fact in one_outcome
+        ]
+
+
+def _candidates(
+    assignment: Assignment, number: int, held_out: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which cells may train when a fold of the assignment is held out."""
+    if assignment.may_train is None:
+        return ~held_out
+    return assignment.may_train(number) & ~held_out
 
 
 def buffered(
@@ -248,6 +289,12 @@ def _both(cells: LabelledCells, index: Index) -> bool:
 
 
 def _either(inner: LocationTest, outer: LocationTest | None) -> LocationTest:
+    """Return land that either holds out, known before the earlier of their days."""
     if outer is None:
         return inner
-    return lambda easting, northing: inner(easting, northing) | outer(easting, northing)
+
+    def land(easting: NDArray[np.float64], northing: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return inner(easting, northing) | outer(easting, northing)
+
+    days = [day for day in (known_before(inner), known_before(outer)) if day is not None]
+    return DatedLand(land, min(days)) if days else land
