@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from hazardrank.errors import ModelError
 from hazardrank.features.base import FeatureSpec
-from hazardrank.model.calibration import Calibrator, fit_calibrator
+from hazardrank.model.calibration import Calibrator, HeldOutScores, calibrate
+from hazardrank.model.intervals import Interval, estimate, fit_interval
 from hazardrank.settings import ModelSettings
-from hazardrank.validation.learner import InnerFold, TrainingSide
+from hazardrank.validation.learner import Estimate, InnerFold, TrainingSide
 from hazardrank.validation.training_set import Matrix
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,10 @@ class BoostedModel:
         What the trees learned from.
     threads : int
         Threads for prediction; no result depends on it.
+    held_out : HeldOutScores or None
+        Scores of the inner folds that calibrated; ``None`` where none were needed.
+    interval : Interval or None
+        How wide the interval is; ``None`` where none was asked for.
     """
 
     booster: lgb.Booster
@@ -54,6 +59,25 @@ class BoostedModel:
     n_cells: int
     n_contaminated: int
     threads: int
+    held_out: HeldOutScores | None = None
+    interval: Interval | None = None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The trees as LightGBM texts: one."""
+        return (self.text(),)
+
+    @property
+    def prevalence(self) -> float:
+        """Share of the cells that calibrated, by evidence weight, that is contaminated."""
+        if self.held_out is None:
+            return self.n_contaminated / self.n_cells
+        return float(np.average(self.held_out.contaminated, weights=self.held_out.weight))
+
+    def estimate(self, matrix: Matrix) -> Estimate:
+        """Return likelihoods, with an interval where one was asked for."""
+        score = self.scores(matrix)
+        return estimate(score, [score], self.calibrator, self.interval)
 
     def scores(self, matrix: Matrix) -> Floats:
         """Return uncalibrated scores in 0–1, shape (n_rows,)."""
@@ -75,6 +99,8 @@ class BoostedModel:
             "n_cells": self.n_cells,
             "n_contaminated": self.n_contaminated,
             "calibration_note": self.calibrator.reason,
+            "n_calibrated_on": 0 if self.held_out is None else len(self.held_out.score),
+            "prevalence": self.prevalence,
         }
 
 
@@ -125,13 +151,21 @@ class BoostedTrees:
                 remedy="Set model.cell_fraction or model.feature_fraction below 1.",
             )
 
-    def fit(self, side: TrainingSide) -> BoostedModel:
+    def fit(self, side: TrainingSide, times: NDArray[np.int64] | None = None) -> BoostedModel:
         """Learn from a training side.
 
         The number of rounds is the one that minimises the log loss over all inner held-out
         cells; the scores of those cells at that number fit the calibrator; then all cells
         train the trees for as many rounds. A random forest, and ``early_stopping_rounds:
         0``, take ``max_rounds``.
+
+        Parameters
+        ----------
+        side : TrainingSide
+            All that may be seen.
+        times : ndarray of int64, shape (n_rows,), optional
+            How often the trees see each row, once when left out. Inner held-out cells are
+            looked at once each, whatever their number.
 
         Raises
         ------
@@ -140,20 +174,25 @@ class BoostedTrees:
         """
         _check_side(side, len(self.specs))
         weight = self.weights(side)
-        folds = self._inner_folds(side, weight)
+        folds = self._inner_folds(side, weight, times)
         losses = self._grow(folds)
         rounds = 1 + int(np.argmin(losses)) if self._stops_early else self.settings.max_rounds
-        learned = self.dataset(side.matrix, side.contaminated, weight)
+        seen = slice(None) if times is None else _repeated(np.arange(len(weight)), times)
+        learned = self.dataset(side.matrix[seen], side.contaminated[seen], weight[seen])
         booster = lgb.Booster(self.params(len(weight)), learned)
         _update(booster, rounds)
+        held_out = self._held_out(folds, rounds)
+        calibrator = self.calibrator(held_out)
         return BoostedModel(
             booster,
-            self._calibrator(folds, rounds),
+            calibrator,
             rounds,
             tuple(losses),
             len(side.contaminated),
             int(side.contaminated.sum()),
             self.threads,
+            held_out,
+            self.interval(calibrator, held_out),
         )
 
     @property
@@ -224,10 +263,17 @@ class BoostedTrees:
         # The sum of the evidence stays, so that penalties keep their meaning.
         return np.asarray(weighted * (evidence.sum() / weighted.sum()), np.float64)
 
-    def _inner_folds(self, side: TrainingSide, weight: Floats) -> list[_Inner]:
-        if not self._stops_early and self.settings.calibration == "none":
+    def _inner_folds(
+        self, side: TrainingSide, weight: Floats, times: NDArray[np.int64] | None
+    ) -> list[_Inner]:
+        chosen = self.settings
+        needs_none = chosen.calibration == "none" and chosen.interval == "none"
+        if not self._stops_early and needs_none:
             return []
-        folds = [self._inner(fold, side, weight) for fold in _usable(side)]
+        folds = [
+            self._inner(number, fold, side, weight, times)
+            for number, fold in enumerate(usable(side))
+        ]
         if not folds:
             raise ModelError(
                 f"none of the {len(side.inner)} inner folds has both outcomes to learn from",
@@ -236,8 +282,15 @@ class BoostedTrees:
             )
         return folds
 
-    def _inner(self, fold: InnerFold, side: TrainingSide, weight: Floats) -> _Inner:
-        train, test = fold.train, fold.test
+    def _inner(
+        self,
+        number: int,
+        fold: InnerFold,
+        side: TrainingSide,
+        weight: Floats,
+        times: NDArray[np.int64] | None,
+    ) -> _Inner:
+        train, test = _repeated(fold.train, times), fold.test
         learned = self.dataset(fold.matrix[train], side.contaminated[train], weight[train])
         looked_at = self.dataset(fold.matrix[test], side.contaminated[test], weight[test], learned)
         booster = lgb.Booster(self.params(len(train)), learned)
@@ -248,6 +301,8 @@ class BoostedTrees:
             side.contaminated[test],
             side.weight[test].astype(np.float64),
             float(weight[test].sum()),
+            np.full(len(test), number),
+            np.full(len(test), number) if side.unit is None else side.unit[test],
         )
 
     def _grow(self, folds: Sequence[_Inner]) -> list[float]:
@@ -274,16 +329,35 @@ class BoostedTrees:
                 break
         return losses
 
-    def _calibrator(self, folds: Sequence[_Inner], rounds: int) -> Calibrator:
+    def _held_out(self, folds: Sequence[_Inner], rounds: int) -> HeldOutScores | None:
         if not folds:
-            return Calibrator("none", {})
+            return None
         scores = [predict_scores(f.booster, f.matrix, self.threads, rounds) for f in folds]
-        return fit_calibrator(
-            self.settings.calibration,
+        return HeldOutScores(
             np.concatenate(scores),
             np.concatenate([fold.contaminated for fold in folds]),
             np.concatenate([fold.evidence for fold in folds]),
+            np.concatenate([fold.number for fold in folds]),
+            np.concatenate([fold.unit for fold in folds]),
         )
+
+    def calibrator(self, held_out: HeldOutScores | None) -> Calibrator:
+        """Return the calibrator that the settings ask for, from scores of the inner folds."""
+        if held_out is None:
+            return Calibrator("none", {})
+        return calibrate(self.settings.calibration, held_out)
+
+    def interval(
+        self,
+        calibrator: Calibrator,
+        held_out: HeldOutScores | None,
+        spread: Floats | None = None,
+    ) -> Interval | None:
+        """Return the interval that the settings ask for, from scores of the inner folds."""
+        chosen = self.settings
+        if chosen.interval == "none" or held_out is None:
+            return None
+        return fit_interval(chosen.interval, chosen.interval_level, calibrator, held_out, spread)
 
 
 @dataclass(frozen=True)
@@ -295,6 +369,8 @@ class _Inner:
     contaminated: NDArray[np.bool_]
     evidence: Floats
     weight_sum: float
+    number: NDArray[np.int64]
+    unit: NDArray[np.int64]
 
 
 def predict_scores(
@@ -342,6 +418,8 @@ def blend(parts: Sequence[Floats], weights: Sequence[float] = ()) -> Floats:
     weights : sequence of float, optional
         Share of each; equal when empty.
     """
+    if not len(parts[0]):
+        return np.empty(0)
     return np.asarray(np.average(parts, axis=0, weights=list(weights) or None), np.float64)
 
 
@@ -363,7 +441,11 @@ def _update(booster: lgb.Booster, rounds: int) -> None:
             break
 
 
-def _usable(side: TrainingSide) -> list[InnerFold]:
+def _repeated(rows: NDArray[np.int64], times: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    return rows if times is None else np.repeat(rows, times[rows])
+
+
+def usable(side: TrainingSide) -> list[InnerFold]:
     """Return the inner folds with both outcomes to learn from and something to look at."""
     return [
         fold

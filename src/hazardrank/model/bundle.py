@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightgbm as lgb
 import numpy as np
@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from hazardrank.errors import BundleError, OutputError
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.applicability import Applicability
+from hazardrank.model.blended import BlendedModel
 from hazardrank.model.boosted import (
     BoostedModel,
     BoostedTrees,
@@ -33,8 +34,14 @@ from hazardrank.model.boosted import (
     predict_scores,
 )
 from hazardrank.model.calibration import Calibrator, calibrator_from_json
+from hazardrank.model.ensemble import Ensemble, EnsembleModel
+from hazardrank.model.intervals import Interval, estimate, interval_from_json
 from hazardrank.settings import ModelSettings
+from hazardrank.validation.learner import Estimate
 from hazardrank.validation.training_set import Matrix
+
+if TYPE_CHECKING:
+    from hazardrank.model.selection import TunedLearner
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +78,8 @@ class Bundle:
         Share of each model in the score, above 0; equal shares when empty.
     applicability : Applicability, optional
         Where the model applies; ``None`` where that was not measured.
+    interval : Interval, optional
+        How wide the likelihood's interval is; ``None`` where none was asked for.
 
     Raises
     ------
@@ -88,6 +97,7 @@ class Bundle:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[float, ...] = ()
     applicability: Applicability | None = None
+    interval: Interval | None = None
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -116,17 +126,25 @@ class Bundle:
 
     @classmethod
     def of(
-        cls, model: BoostedModel, learner: BoostedTrees, provenance: Mapping[str, Any]
+        cls,
+        model: BoostedModel | EnsembleModel | BlendedModel,
+        learner: BoostedTrees | Ensemble | TunedLearner,
+        provenance: Mapping[str, Any],
     ) -> Bundle:
-        """Return the bundle of a trained model."""
+        """Return the bundle of a trained model, shifted to ``settings.prevalence`` if given."""
+        target, calibrator = learner.settings.prevalence, model.calibrator
+        if target is not None:
+            calibrator = calibrator.shifted(model.prevalence, target)
         return cls(
             learner.specs,
-            (model.text(),),
-            model.calibrator,
+            model.texts,
+            calibrator,
             learner.settings,
             learner.seed,
             model.summary(),
             provenance,
+            weights=model.shares if isinstance(model, BlendedModel) else (),
+            interval=model.interval,
         )
 
     @cached_property
@@ -174,6 +192,20 @@ class Bundle:
         Parameters as in :meth:`scores`.
         """
         return self.calibrator.apply(self.scores(matrix, threads))
+
+    @property
+    def has_spread(self) -> bool:
+        """Whether the models are members of an ensemble, whose spread says something."""
+        return self.settings.members > 1 and len(self.models) > 1 and not self.weights
+
+    def estimate(self, matrix: Matrix, threads: int | None = None) -> Estimate:
+        """Return likelihoods, with spread and interval where the bundle has them.
+
+        Parameters as in :meth:`scores`.
+        """
+        parts = [predict_scores(booster, matrix, threads or 0) for booster in self._boosters]
+        score = parts[0] if len(parts) == 1 else blend(parts, self.weights)
+        return estimate(score, parts if self.has_spread else [], self.calibrator, self.interval)
 
     def contributions(self, matrix: Matrix, threads: int | None = None) -> Floats:
         """Return what each feature adds to the log-odds of the score (TreeSHAP).
@@ -298,6 +330,7 @@ class Bundle:
                 dict(values["provenance"]),
                 tuple(float(entry["weight"]) for entry in values["models"] if "weight" in entry),
                 _read_applicability(folder, values.get("applicability")),
+                None if values.get("interval") is None else interval_from_json(values["interval"]),
             )
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise BundleError(
@@ -342,6 +375,7 @@ class Bundle:
             "training": dict(self.training),
             "provenance": dict(self.provenance),
             "applicability": self._applicability_json(),
+            "interval": None if self.interval is None else self.interval.to_json(),
         }
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

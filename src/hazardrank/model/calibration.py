@@ -175,8 +175,8 @@ def _check(calibrator: Calibrator) -> None:
         if len(knots) != len(values) or len(knots) < 2 or (np.diff(knots) <= 0).any():
             raise ValueError("scores of the knots do not rise")
     if calibrator.method == "venn_abers":
-        knots, p0, p1 = (np.array(calibrator.parameters[name]) for name in _STEPS)
-        if not len(knots) == len(p0) == len(p1) or (np.diff(knots) <= 0).any():
+        at, p0, p1 = (np.array(calibrator.parameters[name]) for name in _STEPS)
+        if not 0 < len(at) == len(p0) == len(p1) or (np.diff(at) <= 0).any():
             raise ValueError("scores of the knots do not rise")
         if (np.diff(p0) < 0).any() or (np.diff(p1) < 0).any() or (p0 > p1).any():
             raise ValueError("p0 and p1 do not rise together")

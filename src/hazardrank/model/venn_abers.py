@@ -41,8 +41,8 @@ def venn_abers_steps(score: Floats, outcome: Floats, weight: Floats) -> tuple[Fl
     """
     counted = weight > 0
     knot, group = np.unique(score[counted], return_inverse=True)
-    mass = np.bincount(group, weight[counted], len(knot))
-    found = np.bincount(group, (weight * outcome)[counted], len(knot))
+    mass = np.bincount(group, weight[counted], len(knot)).astype(np.float64)
+    found = np.bincount(group, (weight * outcome)[counted], len(knot)).astype(np.float64)
     p1 = _with_one_more(mass, found)
     p0 = 1 - _with_one_more(mass[::-1], (mass - found)[::-1])[::-1]
     p0 = np.clip(np.maximum.accumulate(p0), 0, 1)

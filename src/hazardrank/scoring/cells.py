@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ class ScoredCells:
     dissimilarity, density, expected_error : ndarray of float32
         Dissimilarity index, training cells within its threshold, and the squared error to
         expect; NaN where no feature is known, or no domain.
+    spread, low, high : ndarray of float32 or None
+        Standard deviation of the likelihood over the members of an ensemble, and the ends of
+        its interval; NaN where there is no likelihood, ``None`` where the bundle has none.
     """
 
     likelihood: Singles
@@ -38,6 +41,9 @@ class ScoredCells:
     dissimilarity: Singles
     density: Singles
     expected_error: Singles
+    spread: Singles | None = None
+    low: Singles | None = None
+    high: Singles | None = None
 
     @property
     def domain(self) -> Singles:
@@ -69,6 +75,21 @@ def score_cells(bundle: Bundle, matrix: Matrix, threads: int) -> ScoredCells:
         cells.dissimilarity[known] = domain.dissimilarity
         cells.density[known] = domain.density
         cells.expected_error[known] = bundle.applicability.error_at(domain.dissimilarity)
-    likelihood = bundle.likelihood(seen[inside], threads).astype(np.float32)
-    cells.likelihood[known[inside]] = np.clip(likelihood, _LOWEST, _HIGHEST)
-    return cells
+    estimate = bundle.estimate(seen[inside], threads)
+
+    def placed(values: NDArray[np.float64] | None, lowest: np.float32) -> Singles | None:
+        if values is None:
+            return None
+        whole = np.full(len(matrix), np.nan, np.float32)
+        whole[known[inside]] = np.clip(values.astype(np.float32), lowest, _HIGHEST)
+        return whole
+
+    likelihood = placed(estimate.likelihood, _LOWEST)
+    assert likelihood is not None
+    return replace(
+        cells,
+        likelihood=likelihood,
+        spread=placed(estimate.spread, np.float32(0)),
+        low=placed(estimate.low, _LOWEST),
+        high=placed(estimate.high, _LOWEST),
+    )

@@ -29,6 +29,16 @@ LIKELIHOOD_NODATA = float("nan")
 STATUS_NODATA = -128
 """Outside the area. Inside: -1 unsurveyed, 0 released, 1 contaminated."""
 
+UNCERTAINTY = {
+    "spread": (
+        "likelihood_spread.tif",
+        "standard deviation of the likelihood over the members of the ensemble",
+    ),
+    "low": ("likelihood_low.tif", "lower end of the likelihood's interval"),
+    "high": ("likelihood_high.tif", "upper end of the likelihood's interval"),
+}
+"""Maps of how sure the likelihood is: name in ``ScoredCells`` → file, what it holds."""
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _N_BINS = 10_000
 _FIXED_POINT = 2**30
@@ -163,6 +173,7 @@ class Maps:
             self._outside = _outside_writer(folder, grid, own_tags, self._domain.threshold)
             if map_dissimilarity:
                 self._dissimilarity = _dissimilarity_writer(folder, grid, own_tags)
+        self._uncertain = _uncertainty_writers(Path(output_dir), grid, own_tags, bundle)
         self._files = ExitStack()
         self.tally = Tally()
         self.seconds = dict.fromkeys(("features", "scoring", "status", "writing"), 0.0)
@@ -171,7 +182,7 @@ class Maps:
         with ExitStack() as files:
             files.enter_context(self._likelihood)
             files.enter_context(self._status)
-            for writer in (self._outside, self._dissimilarity):
+            for writer in (self._outside, self._dissimilarity, *self._uncertain.values()):
                 if writer is not None:
                     files.enter_context(writer)
             self._files = files.pop_all()
@@ -185,6 +196,18 @@ class Maps:
     ) -> None:
         with self.timed("writing"):
             self._files.__exit__(kind, error, trace)
+        if kind is None:
+            self._drop_older_maps()
+
+    def _drop_older_maps(self) -> None:
+        """Remove optional maps of an earlier scoring that this one does not write."""
+        folder = self._likelihood.path.parent
+        for name, writer in ((DOMAIN_TIF, self._outside), (DISSIMILARITY_TIF, self._dissimilarity)):
+            if writer is None:
+                (folder / name).unlink(missing_ok=True)
+        for name, (file_name, _) in UNCERTAINTY.items():
+            if name not in self._uncertain:
+                (folder / file_name).unlink(missing_ok=True)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -226,6 +249,8 @@ class Maps:
                 self._outside.write(block, _placed(cells.outside_domain, index, DOMAIN_NODATA))
             if self._dissimilarity is not None:
                 self._dissimilarity.write(block, _placed(cells.domain, index, float("nan")))
+            for name, writer in self._uncertain.items():
+                writer.write(block, _placed(getattr(cells, name), index, LIKELIHOOD_NODATA))
 
     def _count_domain(self, cells: ScoredCells, shown: NDArray[np.integer]) -> None:
         if self._domain is None:
@@ -283,6 +308,24 @@ def _dissimilarity_writer(
         tags,
         count=3,
     )
+
+
+def _uncertainty_writers(
+    folder: Path, grid: SurveyGrid, tags: Mapping[str, str], bundle: Bundle
+) -> dict[str, BlockRasterWriter]:
+    """Return a writer for each map of how sure the likelihood is that the bundle can give."""
+    wanted = ["spread"] if bundle.has_spread else []
+    own = dict(tags)
+    if bundle.interval is not None:
+        wanted += ["low", "high"]
+        own["interval"] = f"{bundle.interval.method}, {bundle.interval.level:g} of units of land"
+    return {
+        name: BlockRasterWriter(
+            folder / file_name, grid, "float32", LIKELIHOOD_NODATA, [about], ["1"], own
+        )
+        for name, (file_name, about) in UNCERTAINTY.items()
+        if name in wanted
+    }
 
 
 def _placed(values: NDArray[Any], index: NDArray[np.integer], nodata: float) -> NDArray[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,35 @@ class TrainingSide:
         Evidence weight.
     inner : tuple of InnerFold
         Splits for choices that must not see the reported fold.
+    unit : ndarray of int64, shape (n_rows,), or None
+        Piece of land each cell lies in (block, group), for intervals; ``None``: not known.
     """
 
     matrix: Matrix
     contaminated: NDArray[np.bool_]
     weight: NDArray[np.float32]
     inner: tuple[InnerFold, ...]
+    unit: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Likelihoods and how sure they are; arrays of shape (n_rows,).
+
+    Parameters
+    ----------
+    likelihood : ndarray of float64
+        Calibrated contamination likelihoods in 0–1.
+    spread : ndarray of float64, optional
+        Standard deviation of the likelihood over the members of an ensemble.
+    low, high : ndarray of float64, optional
+        Ends of the interval; ``low <= likelihood <= high``.
+    """
+
+    likelihood: NDArray[np.float64]
+    spread: NDArray[np.float64] | None = None
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
 
 
 class FittedModel(Protocol):
@@ -63,6 +86,14 @@ class FittedModel(Protocol):
 
     def likelihood(self, matrix: Matrix) -> NDArray[np.float64]:
         """Return calibrated contamination likelihoods in 0–1, shape (n_rows,)."""
+
+
+@runtime_checkable
+class UncertainModel(Protocol):
+    """A trained model that also says how sure it is."""
+
+    def estimate(self, matrix: Matrix) -> Estimate:
+        """Return likelihoods, with spread and interval where the model has them."""
 
 
 class Learner(Protocol):
