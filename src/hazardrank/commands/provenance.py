@@ -16,7 +16,10 @@ from hazardrank.sources.digests import digest_inputs
 LIBRARIES = ("numpy", "pandas", "lightgbm", "scikit-learn", "rasterio", "geopandas", "shapely")
 
 #: Settings that say how the machine is used or where files go, never what comes out.
-_NOT_IN_DIGEST = ("output_dir", "data_dir", "region_file", "compute", "tracking")
+_NOT_IN_DIGEST = (
+    *("output_dir", "data_dir", "region_file", "compute", "tracking"),
+    "compare_with",
+)
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,22 @@ from hazardrank.reporting.run_files import (
     read_metrics,
     write_whole,
 )
+from hazardrank.reporting.run_comparison import (
+    COMPARISON_JSON,
+    print_comparison,
+    read_evaluated_run,
+    write_comparison,
+)
 from hazardrank.reporting.terminal import print_summary
 from hazardrank.scoring.maps import ScoreSummary
 from hazardrank.settings import TrainSettings
 from hazardrank.tracking.runs import Run, open_run
+from hazardrank.validation.comparison import EvaluatedRun, compare_runs, require_same_evaluation
 from hazardrank.validation.cross_validation import (
     RANDOM_FOLDS,
     CrossValidation,
     cross_validate,
+    planned_run,
     training_side,
 )
 from hazardrank.validation.folds import FoldPlan, make_folds
@@ -68,6 +76,9 @@ def run(settings: TrainSettings) -> None:
     provenance = provenance_of(settings, data_dir_of(settings))
     case = prepare_case(settings, progress)
     study = Study.of(settings, case, progress)
+    if settings.compare_with is not None:
+        planned = planned_run(case.training, study.plan, settings.validation)
+        require_same_evaluation(read_evaluated_run(settings.compare_with), planned)
     with open_run(
         settings.tracking,
         run_name=settings.tracking.run_name or f"{settings.region.name} {provenance.run_digest}",
@@ -79,6 +90,20 @@ def run(settings: TrainSettings) -> None:
         written = _write(study, provenance, bundle, result, domain, tracked, findings)
         _track(tracked, provenance, result, written)
     _say(study, result, written, tracked)
+    if settings.compare_with is not None:
+        _compare(settings, settings.compare_with, result)
+
+
+def _compare(settings: TrainSettings, earlier: Path, result: CrossValidation) -> None:
+    """Print and write what this run gains over an earlier one."""
+    runs = (
+        read_evaluated_run(earlier),
+        EvaluatedRun.of("this run", result.protocol, result.predictions),
+    )
+    comparison = compare_runs(*runs, settings.validation.bootstrap, settings.seed)
+    print_comparison(runs[0].name, runs[1].name, comparison)
+    path = settings.output_dir.absolute() / COMPARISON_JSON
+    write_comparison(path, runs[0].name, runs[1].name, comparison)
 
 
 @dataclass(frozen=True)

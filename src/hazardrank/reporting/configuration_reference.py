@@ -16,7 +16,13 @@ from typing import Any
 from hazardrank.features.base import FeatureFamily, HistoryFamily
 from hazardrank.features.registry import FAMILIES, HISTORY_FAMILIES
 from hazardrank.reporting.run_files import write_whole
-from hazardrank.settings import FamilySettings, Settings, SimulateSettings, TrainSettings
+from hazardrank.settings import (
+    CompareSettings,
+    FamilySettings,
+    Settings,
+    SimulateSettings,
+    TrainSettings,
+)
 
 Schema = Mapping[str, Any]
 
@@ -64,6 +70,8 @@ def reference() -> str:
     simulate = SimulateSettings.model_json_schema()
     places = {"ComputeSettings": "compute"}
     parts += [_table(_own_fields(simulate, ("district",)), places, simulate["$defs"])]
+    parts += ["## Settings of `python -m compare`\n"]
+    parts += [_table(_own_fields(CompareSettings.model_json_schema()), {}, {})]
     return "\n".join(parts).rstrip() + "\n"
 
 

@@ -49,6 +49,14 @@ class RunMetrics:
         Cells of the area, and what they are known to be.
     n_background : int
         Unlabelled cells drawn to stand beside the contaminated ones.
+    differences : mapping of str to mapping of str to mapping
+        By baseline and metric: ``difference``, ``low``, ``high`` and ``verdict``.
+    baselines_absent : mapping of str to str
+        Baselines that the features do not allow, and why.
+    lift : mapping, or None
+        What the model finds over the distance to known hazards.
+    bootstrap : mapping
+        Units, draws and the note of the intervals; empty if there are none.
     """
 
     protocol: str
@@ -61,6 +69,34 @@ class RunMetrics:
     n_released: int
     n_unsurveyed: int
     n_background: int = 0
+    differences: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    baselines_absent: Mapping[str, str] = field(default_factory=dict)
+    lift: Mapping[str, Any] | None = None
+    bootstrap: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def interval_note(self) -> str:
+        """What the intervals are, in one sentence; empty if there are none."""
+        if not self.bootstrap.get("n_draws"):
+            return ""
+        return (
+            f"Intervals: 95 %, from {self.bootstrap['n_draws']} draws of "
+            f"{self.bootstrap['n_units']} {self.bootstrap['units']}."
+        )
+
+    @property
+    def few_units_note(self) -> str:
+        """Why the intervals are rough, as a sentence; empty if they are not."""
+        note = self.bootstrap.get("note") or ""
+        return f"{note[:1].upper()}{note[1:]}." if note else ""
+
+    def verdicts(self, metric: str = "roc_auc") -> dict[str, list[str]]:
+        """Return baselines by what the model is beside them in `metric`."""
+        found: dict[str, list[str]] = {}
+        for name, difference in self.differences.items():
+            if metric in difference:
+                found.setdefault(str(difference[metric]["verdict"]), []).append(name)
+        return found
 
     @property
     def negatives(self) -> str:
@@ -138,7 +174,17 @@ def read_metrics(path: Path) -> RunMetrics:
         n_released=int(values["n_released"]),
         n_unsurveyed=int(values["n_unsurveyed"]),
         n_background=int(values.get("n_background") or 0),
+        differences=values.get("differences") or {},
+        baselines_absent=values.get("baselines_absent") or {},
+        lift=values.get("lift"),
+        bootstrap=values.get("bootstrap") or {},
     )
+
+
+def interval_of(figures: Mapping[str, Any], metric: str) -> tuple[float, float] | None:
+    """Return the 95 % interval of a metric among the figures of one model, if it has one."""
+    ends = (figures.get("intervals") or {}).get(metric)
+    return None if ends is None else (float(ends[0]), float(ends[1]))
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 #: What each protocol means, for people who did not write it.
 PROTOCOLS = {
     "new_district": "Skill in a new district: each cell was scored by a model that knew no "
@@ -17,15 +19,19 @@ METRIC_NAMES = {
     "pr_auc": "PR-AUC",
     "brier": "Brier score",
     "ece": "Calibration error",
+    "log_loss": "Log loss",
     "capture_at_1pct_area": "Found in the best-ranked 1 %",
     "capture_at_5pct_area": "Found in the best-ranked 5 %",
     "capture_at_10pct_area": "Found in the best-ranked 10 %",
     "capture_at_20pct_area": "Found in the best-ranked 20 %",
     "area_for_90pct": "Land to search to find 90 %",
     "area_for_95pct": "Land to search to find 95 %",
+    "area_for_99pct": "Land to search to find 99 %",
+    "reverse_height": "Other cells ranked above, mean",
 }
 
 _SHARES = ("capture_", "area_for_")
+_LOSSES = ("brier", "ece", "log_loss")
 
 
 def metric_name(key: str) -> str:
@@ -37,14 +43,49 @@ def metric_text(key: str, value: float | None) -> str:
     """Return a metric's value as people write it: shares in percent, others to 3 places."""
     if value is None:
         return "–"
+    if key == "reverse_height":
+        return f"{value:,.0f}"
     if key.startswith(_SHARES):
         return f"{100 * value:.0f} %" if value >= 0.01 else f"{100 * value:.1f} %"
     return f"{value:.3f}"
 
 
-def gap_text(value: float | None) -> str:
-    """Return a difference with its sign."""
-    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+def interval_text(key: str, ends: Sequence[float] | None, signed: bool = False) -> str:
+    """Return a 95 % interval as people write it, ``0.66–0.75``; empty if there is none.
+
+    Parameters
+    ----------
+    key : str
+        The metric.
+    ends : sequence of two floats, or None
+        Low and high end.
+    signed : bool, optional
+        Whether it is the interval of a difference, ``−0.02 to +0.05``.
+    """
+    if ends is None:
+        return ""
+    percent_, places = key.startswith(_SHARES), 3 if key in _LOSSES else 2
+    sign = "+" if signed else ""
+    low, high = (
+        f"{end:{sign},.0f}"
+        if key == "reverse_height"
+        else f"{100 * end:{sign}.0f}"
+        if percent_
+        else f"{end:{sign}.{places}f}"
+        for end in ends
+    )
+    text = f"{low} to {high}" if signed else f"{low}–{high}"
+    return f"{text} %".replace("-", "−") if percent_ else text.replace("-", "−")
+
+
+def gap_text(value: float | None, key: str = "roc_auc") -> str:
+    """Return a difference of the metric `key` with its sign."""
+    if value is None:
+        return "–"
+    if key == "reverse_height":
+        return f"{value:+,.0f}".replace("-", "−")
+    text = f"{100 * value:+.0f} %" if key.startswith(_SHARES) else f"{value:+.3f}"
+    return text.replace("-", "−")
 
 
 def baseline_name(key: str) -> str:
