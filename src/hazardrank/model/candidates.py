@@ -100,7 +100,7 @@ def over_discs(specs: Sequence[FeatureSpec]) -> NDArray[np.bool_]:
     return np.array([_RADIUS.search(spec.name) is not None for spec in specs], bool)
 
 
-def forest(base: ModelSettings, rounds: int = FOREST_ROUNDS) -> Candidate:
+def forest(base: ModelSettings, rounds: int = FOREST_ROUNDS_COMPARED) -> Candidate:
     """Return a random forest with the weights, constraints and bins of `base`."""
     return Candidate("forest", base.model_copy(update={**FOREST, "max_rounds": rounds}))
 

@@ -213,7 +213,8 @@ class TunedLearner:
         shares: NDArray[np.float64],
         log: Mapping[str, Any],
     ) -> BlendedModel:
-        chosen = [(run, float(w)) for run, w in zip(finalists, shares, strict=True) if w > 0]
+        pairs = [(run, float(w)) for run, w in zip(finalists, shares, strict=True) if w > 0]
+        chosen = [(_grown(run, bench, kept), share) for run, share in pairs]
         scores = np.sum([share * run.scores for run, share in chosen], axis=0)
         members = tuple(self._member(side, run, share, kept) for run, share in chosen)
         picked = [
@@ -319,7 +320,7 @@ class _Search:
         return suggest(trial, self.settings, self.settings.tuning.max_rounds, self.has_context)
 
     def finalists(self) -> list[InnerScores]:
-        """Return the best trials, forests with all their trees, best first.
+        """Return the best trials, best first; those of an earlier run are trained again.
 
         Raises
         ------
@@ -329,21 +330,17 @@ class _Search:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not trials:
             raise ModelError("no trial of the search could be trained", where="model.tuning")
-        trials.sort(key=lambda trial: (-float(trial.value or 0), trial.number))
         unique = {json.dumps(trial.params, sort_keys=True): trial for trial in reversed(trials)}
         best = sorted(unique.values(), key=lambda t: (-float(t.value or 0), t.number))[:FINALISTS]
-        runs = [self._final_run(trial) for trial in best]
-        return sorted(runs, key=lambda run: -run.value)
+        return [self._run_of(trial) for trial in best]
 
-    def _final_run(self, trial: optuna.trial.FrozenTrial) -> InnerScores:
-        fixed = optuna.trial.FixedTrial(trial.params)
-        candidate = self._candidate(fixed)
-        grown = candidate.grown()
-        if grown == candidate and trial.number in self.runs:
-            return self.runs[trial.number]
-        run = self.bench.run(grown, grown.columns(self.bench.specs, self.kept))
-        assert run is not None
-        return run
+    def _run_of(self, trial: optuna.trial.FrozenTrial) -> InnerScores:
+        if trial.number not in self.runs:
+            candidate = self._candidate(optuna.trial.FixedTrial(trial.params))
+            run = self.bench.run(candidate, candidate.columns(self.bench.specs, self.kept))
+            assert run is not None
+            self.runs[trial.number] = run
+        return self.runs[trial.number]
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return how the search went, as plain values."""
@@ -358,6 +355,16 @@ class _Search:
                 (t.value for t in trials if t.params.get("kind") == GIVEN and t.value), None
             ),
         }
+
+
+def _grown(run: InnerScores, bench: InnerBench, kept: NDArray[np.bool_]) -> InnerScores:
+    """Return a chosen candidate with all its trees; forests are compared with fewer."""
+    grown = run.candidate.grown()
+    if grown == run.candidate:
+        return run
+    again = bench.run(grown, grown.columns(bench.specs, kept))
+    assert again is not None
+    return again
 
 
 def blend_shares(
