@@ -7,10 +7,16 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from hazardrank.errors import BundleError, ModelError
-from hazardrank.model.calibration import calibrator_from_json, fit_calibrator
+from hazardrank.model.calibration import (
+    Calibrator,
+    HeldOutScores,
+    calibrate,
+    calibrator_from_json,
+    fit_calibrator,
+)
 
-METHODS = ["isotonic", "beta", "logistic", "none"]
-FITTED = ["isotonic", "beta", "logistic"]
+METHODS = ["isotonic", "beta", "logistic", "venn_abers", "none"]
+FITTED = ["isotonic", "beta", "logistic", "venn_abers"]
 
 
 def distorted(n_cells, seed=0):
@@ -191,8 +197,109 @@ def test_what_cannot_be_fitted_is_refused():
             {"method": "isotonic", "parameters": {"score": [0.5, 0.5], "likelihood": [0, 1]}},
             "knots do not rise",
         ),
+        (
+            {
+                "method": "venn_abers",
+                "parameters": {"score": [0.2, 0.5], "p0": [0.5, 0.1], "p1": [0.6, 0.7]},
+            },
+            "p0 and p1 do not rise",
+        ),
+        ({"method": "none", "parameters": {}, "shift": float("inf")}, "shift is not finite"),
     ],
 )
 def test_altered_calibrators_are_refused(values, message):
     with pytest.raises(BundleError, match=message):
         calibrator_from_json(values)
+
+
+# ------------------------------------------------------------------- choosing the method
+
+
+def held_out_scores(scores, contaminated, n_folds=4):
+    fold = np.arange(len(scores)) % n_folds
+    return HeldOutScores(scores, contaminated, np.ones(len(scores)), fold, fold)
+
+
+def test_auto_takes_the_smooth_method_where_it_is_right():
+    scores, contaminated, _ = distorted(600)
+    chosen = calibrate("auto", held_out_scores(scores, contaminated))
+    assert chosen.method in ("logistic", "beta")
+    assert set(chosen.judged) == {"logistic", "beta", "venn_abers", "isotonic"}
+    assert chosen.judged[chosen.method] == min(chosen.judged.values())
+    assert calibrator_from_json(json.loads(json.dumps(chosen.to_json()))) == chosen
+
+
+def test_auto_takes_a_stepped_method_where_likelihoods_jump():
+    rng = np.random.default_rng(2)
+    scores = rng.random(4000)
+    truth = np.where(scores < 0.5, 0.05, 0.45)
+    chosen = calibrate("auto", held_out_scores(scores, rng.random(4000) < truth))
+    assert chosen.method in ("isotonic", "venn_abers")
+    np.testing.assert_allclose(chosen.apply(np.array([0.2, 0.8])), [0.05, 0.45], atol=0.05)
+
+
+def test_auto_judges_on_folds_that_did_not_fit():
+    # Two folds: fitted on one, judged on the other, by hand with the public functions.
+    scores, contaminated, _ = distorted(200)
+    held_out = held_out_scores(scores, contaminated, n_folds=2)
+    loss = 0.0
+    for fold in (0, 1):
+        other, own = held_out.take(held_out.fold != fold), held_out.take(held_out.fold == fold)
+        fitted = fit_calibrator("beta", other.score, other.contaminated, other.weight)
+        loss += ((fitted.apply(own.score) - own.contaminated) ** 2).sum()
+    assert calibrate("auto", held_out).judged["beta"] == pytest.approx(loss / 200, rel=1e-12)
+
+
+def test_auto_with_one_inner_fold_takes_the_smoothest():
+    scores, contaminated, _ = distorted(200)
+    chosen = calibrate("auto", held_out_scores(scores, contaminated, n_folds=1))
+    assert (chosen.method, chosen.judged) == ("logistic", {})
+
+
+# ------------------------------------------------------------------- change of base rate
+
+
+def test_the_shift_is_that_of_saerens():
+    # Equation 2.4: p' = p t/q / (p t/q + (1-p)(1-t)/(1-q)); here q = 0.5, t = 0.1, p = 0.5:
+    # 0.5 * 0.2 / (0.5 * 0.2 + 0.5 * 1.8) = 0.1.
+    plain = Calibrator("none", {})
+    shifted = plain.shifted(0.5, 0.1)
+    assert shifted.apply(np.array([0.5]))[0] == pytest.approx(0.1)
+    likelihood, q, t = np.linspace(0.01, 0.99, 50), 0.3, 0.02
+    odds = likelihood * t / q, (1 - likelihood) * (1 - t) / (1 - q)
+    np.testing.assert_allclose(plain.shifted(q, t).apply(likelihood), odds[0] / sum(odds))
+
+
+def test_the_shift_is_right_where_only_the_share_differs():
+    # Scores of contaminated cells are alike in both lands; 40 % contaminated here, 5 % there.
+    rng = np.random.default_rng(4)
+
+    def land(n_cells, share):
+        contaminated = rng.random(n_cells) < share
+        return 1 / (1 + np.exp(-rng.normal(np.where(contaminated, 1.0, -1.0), 1.0))), contaminated
+
+    scores, contaminated = land(6000, 0.4)
+    fitted = fit_calibrator("logistic", scores, contaminated, np.ones(6000))
+    new_scores, new_contaminated = land(6000, 0.05)
+    assert fitted.apply(new_scores).mean() > 0.08
+    shifted = fitted.shifted(0.4, 0.05)
+    assert shifted.apply(new_scores).mean() == pytest.approx(new_contaminated.mean(), abs=0.01)
+
+
+def test_no_shift_changes_no_bit_and_shifts_travel():
+    scores, contaminated, _ = distorted(200)
+    fitted = fit_calibrator("beta", scores, contaminated, np.ones(200))
+    np.testing.assert_array_equal(fitted.shifted(0.2, 0.2).apply(scores), fitted.apply(scores))
+    shifted = fitted.shifted(0.3, 0.01)
+    reread = calibrator_from_json(json.loads(json.dumps(shifted.to_json())))
+    np.testing.assert_array_equal(reread.apply(scores), shifted.apply(scores))
+    older = {
+        key: value for key, value in fitted.to_json().items() if key not in ("shift", "judged")
+    }
+    assert calibrator_from_json(older) == fitted
+
+
+@pytest.mark.parametrize(("prevalence", "target"), [(0.0, 0.1), (0.3, 1.0)])
+def test_a_base_rate_of_none_or_all_is_refused(prevalence, target):
+    with pytest.raises(ModelError, match="not strictly between 0 and 1"):
+        Calibrator("none", {}).shifted(prevalence, target)
