@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -148,8 +149,10 @@ def edges_of(path: list[int]) -> Index:
     return np.column_stack([path[:-1], path[1:]]).astype(np.int64)
 
 
-def trace(edges: Index, rank: Index) -> list[tuple[list[int], int]]:
-    """Join edges to lines that end at junctions and where the rank changes.
+def trace(
+    edges: Index, rank: Index, stops: Collection[int] = frozenset()
+) -> list[tuple[list[int], int]]:
+    """Join edges to lines that end at junctions, stops and where the rank changes.
 
     Parameters
     ----------
@@ -157,6 +160,8 @@ def trace(edges: Index, rank: Index) -> list[tuple[list[int], int]]:
         Pairs of nodes, in any direction, repeated or not.
     rank : ndarray of int64, shape (n,)
         Class of each edge; the lowest wins where an edge is repeated.
+    stops : collection of int
+        Further nodes at which lines end.
 
     Returns
     -------
@@ -177,7 +182,9 @@ def trace(edges: Index, rank: Index) -> list[tuple[list[int], int]]:
 
     def passes(node: int) -> bool:
         near = beside[node]
-        return len(near) == 2 and rank_of(node, near[0]) == rank_of(node, near[1])
+        if len(near) != 2 or node in stops:
+            return False
+        return rank_of(node, near[0]) == rank_of(node, near[1])
 
     unused = set(best)
     lines = []

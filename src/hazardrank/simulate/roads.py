@@ -77,7 +77,7 @@ def make_roads(frame: Frame, terrain: Terrain, lattice: Lattice, settlements: Se
     track_edges = _tracks(frame, terrain, lattice, graph, edges, len(settlements))
     edges = np.concatenate([edges, track_edges])
     rank = np.concatenate([rank, np.full(len(track_edges), 2)])
-    traced = trace(edges, rank)
+    traced = trace(edges, rank, set(settlements.node.tolist()))
     lines = [line_of(lattice.points(np.array(nodes))) for nodes, _ in traced]
     return Lines(_objects(lines), np.array([ROAD_CLASSES[k] for _, k in traced], dtype=object))
 

@@ -218,7 +218,8 @@ def erode(
 
     Each round raises the land by `uplift_m` and lowers it by stream power, the square
     root of the upstream area times the slope, solved implicitly from the outlets upwards
-    (Braun & Willett 2013, Geomorphology 180-181). No slope exceeds :data:`STEEPEST`.
+    (Braun & Willett 2013, Geomorphology 180-181). Along the way of
+    the water no slope then exceeds :data:`STEEPEST`.
     """
     for _ in range(rounds):
         filled, receiver, upstream, order = drain(elevation_m + uplift_m, fall_m)
