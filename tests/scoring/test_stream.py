@@ -6,10 +6,14 @@ import rasterio
 
 from hazardrank.errors import BundleError
 from hazardrank.grid.raster_io import grid_of, read_block
+from hazardrank.model.bundle import Bundle
+from hazardrank.model.ensemble import learner_of
 from hazardrank.scoring.maps import Tally
 from hazardrank.scoring.stream import score_region
-from hazardrank.settings import ComputeSettings
+from hazardrank.settings import ComputeSettings, ModelSettings
 from hazardrank.sources.memory import MemoryLayers
+from hazardrank.validation.learner import InnerFold, TrainingSide
+from tests.scoring.conftest import SPECS
 
 
 def status_of(grid):
@@ -170,3 +174,47 @@ def test_the_grid_may_lie_anywhere(bundle, features, layers, grid, tmp_path):
 def test_threads_are_those_given_or_the_cores_there_are():
     assert ComputeSettings(threads=3).n_threads == 3
     assert ComputeSettings().n_threads >= 1
+
+
+# --------------------------------------------------------------------- how sure it is
+
+
+def unsure_bundle(**changes):
+    """Train a small model that also says how sure it is."""
+    rng = np.random.default_rng(1)
+    matrix = rng.uniform((0, 0), (1000, 4000), (600, 2)).astype(np.float32)
+    contaminated = rng.random(600) < 0.1 + 0.8 * (matrix[:, 0] > 500)
+    rows = np.arange(600)
+    inner = tuple(InnerFold(matrix, rows[rows % 2 != k], rows[rows % 2 == k]) for k in (0, 1))
+    settings = ModelSettings(max_rounds=15, early_stopping_rounds=5, num_leaves=7, **changes)
+    learner = learner_of(settings, SPECS, 1, 0)
+    weight = np.ones(600, np.float32)
+    return Bundle.of(
+        learner.fit(TrainingSide(matrix, contaminated, weight, inner, rows // 20)), learner, {}
+    )
+
+
+@pytest.mark.parametrize("block_cells", [16, 256])
+def test_maps_of_spread_and_interval(features, layers, grid, tmp_path, block_cells):
+    bundle = unsure_bundle(members=2, interval="ensemble", interval_level=0.8)
+    scored(bundle, features, layers, tmp_path, block_cells)
+    matrix = np.ascontiguousarray(features.block(grid, layers, None).reshape(2, -1).T)
+    expected = bundle.estimate(matrix)
+    shown = layers.inside(grid) & ~np.isnan(layers.continuous("height", grid))
+    for name in ("spread", "low", "high"):
+        path = tmp_path / f"likelihood_{name}.tif"
+        written = read_block(path, grid)
+        values = getattr(expected, name).reshape(grid.shape).astype(np.float32)
+        np.testing.assert_array_equal(written[shown], values[shown])
+        assert np.isnan(written[~shown]).all()
+    with rasterio.open(tmp_path / "likelihood_low.tif") as dataset:
+        assert dataset.tags()["hazardrank_interval"] == "ensemble, 0.8 of units of land"
+        assert dataset.descriptions == ("lower end of the likelihood's interval",)
+
+
+def test_maps_of_an_earlier_scoring_do_not_stay_behind(bundle, features, layers, tmp_path):
+    scored(unsure_bundle(interval="venn_abers"), features, layers, tmp_path)
+    assert (tmp_path / "likelihood_low.tif").is_file()
+    assert not (tmp_path / "likelihood_spread.tif").exists()
+    scored(bundle, features, layers, tmp_path)
+    assert not list(tmp_path.glob("likelihood_*.tif"))
