@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from rich.console import Console
 from hazardrank.errors import SettingsError
 from hazardrank.reporting.run_files import read_metrics
 from hazardrank.reporting.terminal import print_error, print_summary
-from tests.reporting.run_folder import write_run
+from tests.reporting.run_folder import metrics as plain_metrics
+from tests.reporting.run_folder import with_intervals, write_run
 
 
 def printed(metrics, folder: Path, width: int = 80, **options) -> str:
@@ -43,6 +45,28 @@ def test_the_summary_sets_the_model_beside_its_baselines(metrics, tmp_path):
     assert rows["distance to known hazard"] == ["0.660", "0.300"]
     assert rows["model, random split"] == ["0.930", "0.800"]
     assert "A random split would claim +0.170 ROC-AUC: the gap that geography makes." in lines
+
+
+@pytest.fixture
+def measured(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps(with_intervals(plain_metrics())))
+    return read_metrics(path)
+
+
+def test_figures_stand_with_their_intervals_and_verdicts_in_80_characters(measured, tmp_path):
+    lines = printed(measured, Path("run")).splitlines()
+    assert max(map(len, lines)) <= 80
+    [model] = [line for line in lines if line.startswith("model ")]
+    assert "0.76 [0.70–0.81]  0.41 [0.30–0.52]" in model
+    assert model.endswith("61 %")
+    [prevalence] = [line for line in lines if line.startswith("prevalence")]
+    assert "0.50 [0.44–0.56]" in prevalence
+    assert "Calibration of the model: Brier 0.130 [0.110–0.152], error 0.020 [0.001–0.040]" in lines
+    text = " ".join(lines)
+    assert "The model ranks better than prevalence; not shown to differ from distance to" in text
+    assert "12 of 31 square blocks of 5 km hold contaminated cells." in text
+    assert "No distance to front line: no feature measures it." in lines
 
 
 def test_the_summary_counts_cells_and_says_where_things_lie(metrics, tmp_path):

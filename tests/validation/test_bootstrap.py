@@ -98,17 +98,17 @@ def test_one_outcome_has_no_ranking_in_any_draw(hit, missing):
 # ------------------------------------------------------------------ intervals
 
 
-def test_an_interval_without_bias_is_the_percentiles():
+def test_an_interval_is_the_percentiles_and_holds_the_estimate():
     draws = np.arange(1.0, 1000.0)
     assert interval(500.0, draws) == (25.0, 975.0)
+    assert interval(990.0, draws) == (25.0, 990.0)
 
 
-def test_an_interval_puts_a_bias_right_and_holds_the_estimate():
-    draws = np.random.default_rng([2]).normal(1.0, 1.0, 4000)
-    low, high = interval(0.0, draws)
-    # A share Φ(-1) of the draws lies below: the ends are Φ(-2 ± 1.96) of the draws.
-    assert (low, high) == pytest.approx((1 - 2 - 1.96, 1 - 2 + 1.96), abs=0.35)
-    assert interval(-9.0, draws)[0] == -9.0
+def test_what_chance_alone_raises_has_its_low_end_mirrored():
+    draws = np.arange(1.0, 1000.0) / 1000
+    # The high end 0.975 lies 0.175 above 0.8: the low end as far below.
+    assert interval(0.8, draws, rises=True) == pytest.approx((0.625, 0.975))
+    assert interval(0.1, draws, rises=True) == (0.0, 0.975)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from hazardrank.reporting import palette
 from hazardrank.reporting.drawing import house_style, new_figure, save_png
-from hazardrank.reporting.run_files import Predictions, RunMetrics
+from hazardrank.reporting.run_files import Predictions, RunMetrics, interval_of
 from hazardrank.reporting.words import baseline_name, metric_text
 from hazardrank.validation import metrics as skill
 
@@ -137,7 +137,7 @@ def reliability_figure(
         curve, spread = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1), "hspace": 0.12}
         )
-        _frame(
+        frame(
             figure,
             "Reliability on held-out land",
             text,
@@ -181,7 +181,7 @@ def roc_pr_figure(
     with house_style():
         figure = new_figure(10.4, 5.6)
         roc, pr = figure.subplots(1, 2, gridspec_kw={"wspace": 0.22})
-        _frame(
+        frame(
             figure,
             "Ranking of held-out cells",
             text,
@@ -216,7 +216,7 @@ def capture_figure(predictions: Predictions, png: Path, text: FigureText) -> Pat
     with house_style():
         figure = new_figure(6.8, 5.8)
         axes = figure.subplots()
-        _frame(
+        frame(
             figure,
             "What the best-ranked land holds",
             text,
@@ -264,12 +264,13 @@ def skill_figure(metrics: RunMetrics, png: Path, text: FigureText) -> Path:
     with house_style():
         figure = new_figure(10.4, 2.3 + 0.34 * len(rows))
         both = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.08})
-        _frame(
+        frame(
             figure,
             "Skill beside its baselines",
             text,
             "The random split tests on cells that lie next to training cells; what it shows "
-            "beyond the held-out figure is not skill in a new place.",
+            "beyond the held-out figure is not skill in a new place. "
+            f"{metrics.interval_note.replace('Intervals', 'Bars')}".strip(),
             left=0.24,
         )
         for axes, key, name in zip(both, ("roc_auc", "pr_auc"), ("ROC-AUC", "PR-AUC"), strict=True):
@@ -290,7 +291,7 @@ def importance_figure(importance: Sequence[tuple[str, float]], png: Path, text: 
         figure = new_figure(10.4, 2.0 + 0.27 * len(ranked))
         axes = figure.subplots()
         longest = max((len(name) for name in names), default=10)
-        _frame(
+        frame(
             figure,
             "What the trees split on",
             text,
@@ -331,9 +332,12 @@ def _dots(axes: Axes, key: str, rows: list[tuple[str, Mapping[str, float | None]
         value = values.get(key)
         axes.axhline(place, color=palette.RULE, linewidth=0.6, zorder=0)
         if value is not None:
+            low, high = interval_of(values, key) or (value, value)
+            right = max(value, high - 0.01)
+            axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.55)
             axes.plot(value, place, "o", color=colour, markersize=8)
             axes.annotate(
-                f"{value:.3f}", (value, place), (8, 0), textcoords="offset points", va="center",
+                f"{value:.3f}", (right, place), (8, 0), textcoords="offset points", va="center",
                 size=9,
             )  # fmt: skip
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -379,7 +383,7 @@ def _say(axes: Axes, text: str, place: str) -> None:
     )
 
 
-def _frame(figure: Figure, title: str, text: FigureText, caption: str, left: float = 0.0) -> None:
+def frame(figure: Figure, title: str, text: FigureText, caption: str, left: float = 0.0) -> None:
     """Write title, the line under it and the caption, and leave room for them."""
     width_inch, height_inch = figure.get_size_inches()
     edge = 0.14 / width_inch

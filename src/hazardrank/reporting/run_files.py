@@ -19,6 +19,7 @@ LIKELIHOOD_TIF = "contamination_likelihood.tif"
 STATUS_TIF = "survey_status.tif"
 DOMAIN_TIF = "outside_domain.tif"
 METRICS_JSON = "metrics.json"
+EXPLANATION_JSON = "model_explanation.json"
 PREDICTIONS = "out_of_fold_predictions.parquet"
 SETTINGS_YAML = "settings.yaml"
 
@@ -73,6 +74,8 @@ class RunMetrics:
     baselines_absent: Mapping[str, str] = field(default_factory=dict)
     lift: Mapping[str, Any] | None = None
     bootstrap: Mapping[str, Any] = field(default_factory=dict)
+    fold_diagnostics: Mapping[str, Any] = field(default_factory=dict)
+    """What the folds asked beside what the map is asked; empty if that was not measured."""
 
     @property
     def interval_note(self) -> str:
@@ -94,7 +97,7 @@ class RunMetrics:
         """Return baselines by what the model is beside them in `metric`."""
         found: dict[str, list[str]] = {}
         for name, difference in self.differences.items():
-            if metric in difference:
+            if metric in difference and difference[metric]["low"] is not None:
                 found.setdefault(str(difference[metric]["verdict"]), []).append(name)
         return found
 
@@ -173,6 +176,7 @@ def read_metrics(path: Path) -> RunMetrics:
         n_contaminated=int(values["n_contaminated"]),
         n_released=int(values["n_released"]),
         n_unsurveyed=int(values["n_unsurveyed"]),
+        fold_diagnostics=values.get("fold_diagnostics") or {},
         n_background=int(values.get("n_background") or 0),
         differences=values.get("differences") or {},
         baselines_absent=values.get("baselines_absent") or {},

@@ -15,7 +15,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hazardrank.reporting import palette, words
 from hazardrank.reporting.map_page import SIMULATED_BANNER
-from hazardrank.reporting.run_files import RunMetrics, fold_sentences, write_whole
+from hazardrank.reporting.run_files import (
+    RunMetrics,
+    fold_sentences,
+    interval_of,
+    write_whole,
+)
 
 #: What each picture shows, by the stem of its file.
 CAPTIONS = {
@@ -25,7 +30,11 @@ CAPTIONS = {
     "capture": "Contaminated cells found against land searched",
     "reliability": "Whether likelihoods mean what they say",
     "roc_pr": "Ranking, fold by fold",
+    "fold_diagnostics": "What the folds asked, beside what the map is asked",
     "importance": "What the trees split on",
+    "permutation_importance": "What is lost when a group of features loses its place",
+    "partial_dependence": "Mean likelihood if all cells had one value",
+    "ale": "How the likelihood changes with a feature, others as they are",
 }
 RECORD_NAMES = {
     "hazard_areas": "hazard areas",
@@ -84,12 +93,16 @@ def write_summary_page(html: Path, content: PageContent) -> Path:
         protocol=words.PROTOCOLS.get(metrics.protocol, metrics.protocol),
         fold_sentences=fold_sentences(content.settings),
         gap=words.gap_sentence(metrics.random_gap("roc_auc")),
+        verdict=words.verdict_sentence(metrics.verdicts()),
+        differences=difference_rows(metrics),
+        lift=lift_sentence(metrics),
         no_skill_pr=words.percent(metrics.share_contaminated),
         unsurveyed=words.percent(metrics.n_unsurveyed / max(metrics.n_cells, 1)),
         area_km2=_area_km2(region, metrics),
         grid=_grid(region),
         comparison=_comparison(metrics),
         folds=_folds(metrics),
+        fold_diagnostics=metrics.fold_diagnostics,
         layers=_layers(region),
         records=_records(region),
         maps=[_picture(path) for path in content.maps],
@@ -121,7 +134,7 @@ def _grid(region: Mapping[str, Any]) -> str:
 
 
 def _comparison(metrics: RunMetrics) -> list[dict[str, Any]]:
-    """Return a row for each metric: model, baselines, random split, as text."""
+    """Return a row for each metric: value and interval of model, baselines, random split."""
     columns = [metrics.pooled, *metrics.baselines.values()]
     if metrics.random_split is not None:
         columns.append(metrics.random_split)
@@ -129,13 +142,47 @@ def _comparison(metrics: RunMetrics) -> list[dict[str, Any]]:
         {
             "name": name,
             "values": [
-                words.metric_text(key, values.get(key)) if key in values else ""
+                (
+                    words.metric_text(key, values.get(key)) if key in values else "",
+                    words.interval_text(key, interval_of(values, key)),
+                )
                 for values in columns
             ],
         }
         for key, name in words.METRIC_NAMES.items()
         if key in metrics.pooled
     ]
+
+
+def difference_rows(metrics: RunMetrics) -> list[list[str]]:
+    """Return baseline, gains in ROC-AUC and PR-AUC with intervals, and the verdict of each."""
+    rows = []
+    for name, found in metrics.differences.items():
+        row = [words.baseline_name(name)]
+        for key in ("roc_auc", "pr_auc"):
+            if key in found:
+                ends = (found[key]["low"], found[key]["high"])
+                row += [
+                    words.gap_text(found[key]["difference"], key),
+                    words.interval_text(key, None if None in ends else ends, signed=True),
+                    "–" if found[key]["low"] is None else str(found[key]["verdict"]),
+                ]
+        if len(row) == 7:
+            rows.append(row)
+    return rows
+
+
+def lift_sentence(metrics: RunMetrics) -> str:
+    """Say what the model finds beside the distance to known hazards; empty if unknown."""
+    lift = metrics.lift or {}
+    if lift.get("at_10pct_area") is None:
+        return ""
+    ends = (lift.get("intervals") or {}).get("at_10pct_area")
+    interval = f" (95 % interval {ends[0]:.1f}–{ends[1]:.1f})" if ends else ""
+    return (
+        f"In the best-ranked 10 % of held-out land the model finds {lift['at_10pct_area']:.1f} "
+        f"times{interval} the contaminated cells that nearness to known hazards finds there."
+    )
 
 
 def _folds(metrics: RunMetrics) -> list[list[str]]:

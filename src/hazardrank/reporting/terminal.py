@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from hazardrank.reporting.run_files import RunMetrics
+from hazardrank.reporting.run_files import RunMetrics, interval_of
 from hazardrank.reporting.words import (
     baseline_name,
     gap_sentence,
+    interval_text,
     metric_text,
     percent,
+    verdict_sentence,
     whole,
 )
 
@@ -28,6 +30,9 @@ COMPARED = (
     ("capture_at_10pct_area", "found in\n10 % area"),
     ("area_for_90pct", "area for\n90 %"),
 )
+#: The columns where figures have intervals: two with, two without.
+WITH_INTERVALS = ("roc_auc", "pr_auc")
+COMPARED_WITH_INTERVALS = tuple(column for column in COMPARED if column[0] not in ("brier", "ece"))
 #: Baselines shown at most, so that the screen stays one screen.
 MAX_BASELINES = 6
 
@@ -73,7 +78,8 @@ def print_summary(
     console.print(_counts(metrics), highlight=False)
     if simulated:
         console.print("[bold red]SIMULATED – says nothing of skill on real land[/]")
-    console.print(_comparison(metrics))
+    for shown in (_comparison(metrics), *_what_it_shows(metrics)):
+        console.print(shown, highlight=False)
     gap = gap_sentence(metrics.random_gap("roc_auc"))
     if gap:
         console.print(gap, highlight=False)
@@ -100,19 +106,46 @@ def _counts(metrics: RunMetrics) -> str:
 
 def _comparison(metrics: RunMetrics) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(f"held out: {metrics.protocol.replace('_', ' ')}")
-    for _, name in COMPARED:
-        table.add_column(name, justify="right")
-    table.add_row("model", *_cells(metrics.pooled), style="bold")
+    table.add_column(f"held out: {metrics.protocol.replace('_', ' ')}", no_wrap=True)
+    columns = COMPARED_WITH_INTERVALS if interval_of(metrics.pooled, "roc_auc") else COMPARED
+    for _, name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("model", *_cells(metrics.pooled, columns), style="bold")
     for name in list(metrics.baselines)[:MAX_BASELINES]:
-        table.add_row(baseline_name(name), *_cells(metrics.baselines[name]))
+        table.add_row(baseline_name(name), *_cells(metrics.baselines[name], columns))
     if metrics.random_split is not None:
-        table.add_row("model, random split", *_cells(metrics.random_split), style="dim")
+        table.add_row("model, random split", *_cells(metrics.random_split, columns), style="dim")
     return table
 
 
-def _cells(values: Mapping[str, float | None]) -> list[str]:
-    return [metric_text(key, values[key]) if key in values else "" for key, _ in COMPARED]
+def _cells(values: Mapping[str, float | None], columns: Sequence[tuple[str, str]]) -> list[str]:
+    return [_with_interval(key, values) if key in values else "" for key, _ in columns]
+
+
+def _with_interval(key: str, values: Mapping[str, float | None]) -> str:
+    """Return ``0.71 [0.66–0.75]`` where there is an interval and room for it."""
+    ends, value = interval_of(values, key), values[key]
+    if ends is None or value is None or key not in WITH_INTERVALS:
+        return metric_text(key, value)
+    return f"{value:.2f} \\[{interval_text(key, ends)}]"
+
+
+def _what_it_shows(metrics: RunMetrics) -> list[str]:
+    """Return what intervals say in words: calibration, verdicts, what is absent or rough."""
+    lines = []
+    ends = {key: interval_of(metrics.pooled, key) for key in ("brier", "ece")}
+    if all(ends.values()):
+        brier, error = (
+            f"{metric_text(key, metrics.pooled[key])} \\[{interval_text(key, ends[key])}]"
+            for key in ends
+        )
+        lines.append(f"Calibration of the model: Brier {brier}, error {error}")
+    lines += [verdict_sentence(metrics.verdicts()), metrics.few_units_note]
+    lines += [
+        f"No {baseline_name(name)}: {escape(reason)}."
+        for name, reason in metrics.baselines_absent.items()
+    ]
+    return [line for line in lines if line]
 
 
 def _near(path: Path, folder: Path | None = None) -> str:

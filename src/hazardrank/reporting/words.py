@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 #: What each protocol means, for people who did not write it.
 PROTOCOLS = {
@@ -88,6 +88,27 @@ def gap_text(value: float | None, key: str = "roc_auc") -> str:
     return text.replace("-", "−")
 
 
+def verdict_sentence(verdicts: Mapping[str, Sequence[str]]) -> str:
+    """Say which baselines the model is shown to beat in ROC-AUC, and which not; or nothing.
+
+    Parameters
+    ----------
+    verdicts : mapping of str to sequence of str
+        Baselines by verdict.
+    """
+    openings = {
+        "better": "better than",
+        "no difference shown": "not shown to differ from",
+        "worse": "worse than",
+    }
+    parts = [
+        f"{opening} {', '.join(baseline_name(name) for name in verdicts[verdict])}"
+        for verdict, opening in openings.items()
+        if verdicts.get(verdict)
+    ]
+    return f"The model ranks {'; '.join(parts)}.".replace("ranks not", "is not") if parts else ""
+
+
 def baseline_name(key: str) -> str:
     """Return a baseline's name in words."""
     return key.replace("_", " ")
@@ -96,6 +117,13 @@ def baseline_name(key: str) -> str:
 def whole(count: int) -> str:
     """Return a whole number with its thousands apart."""
     return f"{count:,}"
+
+
+def metres(length_m: float) -> str:
+    """Return a length in metres, or in kilometres from 1,000 m on."""
+    if length_m < 1000:
+        return f"{length_m:.0f} m"
+    return f"{length_m / 1000:.1f} km".replace(".0 km", " km")
 
 
 def percent(share: float) -> str:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from hazardrank.settings import FoldSettings
 from hazardrank.validation.folds.blocks import block_codes
@@ -304,11 +303,10 @@ def _likelihood_figures(
 # ------------------------------------------------------------------------ intervals
 
 
-def interval(estimate: float | None, draws: Values) -> tuple[float, float] | None:
-    """Return the bias-corrected percentile interval (Efron 1981), 95 %.
-
-    Plain percentiles where half the draws lie below the estimate. Figures that any
-    resampling makes worse, such as the calibration error, are put right.
+def interval(
+    estimate: float | None, draws: Values, rises: bool = False
+) -> tuple[float, float] | None:
+    """Return the 95 % percentile interval (Efron 1979).
 
     Parameters
     ----------
@@ -316,6 +314,10 @@ def interval(estimate: float | None, draws: Values) -> tuple[float, float] | Non
         The figure of the cells as they are.
     draws : ndarray of float64, shape (n_draws,)
         The figure in each draw, NaN where undefined.
+    rises : bool, optional
+        Whether chance alone makes the figure greater, as it does the calibration error: the
+        estimate is then too great, and the draws once more. The low end is mirrored about
+        the estimate from the high one, and not below 0.
 
     Returns
     -------
@@ -326,16 +328,19 @@ def interval(estimate: float | None, draws: Values) -> tuple[float, float] | Non
     known = draws[~np.isnan(draws)]
     if estimate is None or len(known) == 0 or len(known) < ENOUGH_DRAWS * len(draws):
         return None
-    equal = np.isclose(known, estimate, rtol=1e-12, atol=1e-12)
-    below = ((known < estimate) & ~equal).mean() + equal.mean() / 2
-    shift = ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
-    ends = np.quantile(known, ndtr(2 * shift + ndtri(TAILS)), method="inverted_cdf")
-    if not np.isfinite(ends).all():
+    low, high = np.quantile(known, TAILS, method="inverted_cdf")
+    if not (np.isfinite(low) and np.isfinite(high)):
         return None
-    return float(min(ends[0], estimate)), float(max(ends[1], estimate))
+    if rises:
+        low = max(0.0, 2 * estimate - high)
+    return float(min(low, estimate)), float(max(high, estimate))
 
 
 def intervals(values: Mapping[str, float | None], draws: Draws) -> dict[str, tuple[float, float]]:
     """Return the interval of every figure that has one."""
-    found = {name: interval(values[name], draws[name]) for name in values if name in draws}
+    found = {
+        name: interval(values[name], draws[name], rises=name == "ece")
+        for name in values
+        if name in draws
+    }
     return {name: ends for name, ends in found.items() if ends is not None}
