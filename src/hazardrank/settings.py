@@ -349,12 +349,14 @@ class FoldSettings(Settings):
     ] = "blocks"
     """`blocks`: squares of `size_m`; `groups`: districts of a layer, or a table's groups;
     `kmeans`: clusters of neighbouring cells; `leave_one_out`: one hazard, or one square of
-    `size_m` of land without hazards, at a time; `knndm`: clusters merged until held-out cells lie
+    land without hazards, at a time; `knndm`: clusters merged until held-out cells lie
     as far from training cells as the area's cells lie from labelled ones (Linnenbrink et al.
     2024); `temporal`: learn from records decided before a date, test on later ones;
     `spatio_temporal`: later records of held-out squares, from earlier records elsewhere."""
     size_m: PositiveMetres = 5000.0
-    """Side of the squares of `blocks`, `spatio_temporal` and `leave_one_out`."""
+    """Side of the square blocks of `blocks` and `spatio_temporal`."""
+    square_m: PositiveMetres = 1000.0
+    """`leave_one_out`: side of the squares of land without hazards held out one at a time."""
     n_folds: Annotated[int, Field(ge=2, le=200)] | None = 5
     """Number of folds; empty: one fold for every group, block or cluster that has both
     outcomes. `leave_one_out`: most hazards and squares held out, drawn evenly; empty: all."""
@@ -579,7 +581,8 @@ class ExplanationSettings(Settings):
     n_repeats: Annotated[int, Field(ge=1, le=100)] = 3
     """Permutations of each group of features on each fold."""
     block_m: PositiveMetres | None = None
-    """Side of the blocks that are permuted as wholes; that of the folds' blocks when left out."""
+    """Side of the blocks that are permuted as wholes; half of `validation.folds.size_m` when
+    left out."""
 
 
 # ---------------------------------------------------------------------- compute
@@ -681,6 +684,20 @@ class CompareSettings(CommandSettings):
         if folder is None:
             raise ValueError("give the output folder of a run: run_a=DIR run_b=DIR")
         return folder
+
+
+class ExplainSettings(CommandSettings):
+    """Settings of ``python -m explain``."""
+
+    run: Path
+    """Folder of a training run, or the bundle in it."""
+    cells: list[str] = Field(default_factory=list)
+    """Cells by their INSPIRE code, as in the out-of-fold predictions."""
+    top: Annotated[int, Field(ge=1, le=100_000)] = 20
+    """Where no cells are named: this many with the highest likelihood on the run's map."""
+    reasons: Annotated[int, Field(ge=1, le=3)] = 3
+    """Reasons given for a cell at most."""
+    compute: ComputeSettings = ComputeSettings()
 
 
 class SimulateSettings(CommandSettings):

@@ -45,7 +45,7 @@ FOLD_SETTINGS = {
     "blocks": FoldSettings(method="blocks", size_m=700, n_folds=4),
     "groups": FoldSettings(method="groups", n_folds=2),
     "kmeans": FoldSettings(method="kmeans", n_clusters=12, n_folds=4),
-    "leave_one_out": FoldSettings(method="leave_one_out", size_m=500, n_folds=8),
+    "leave_one_out": FoldSettings(method="leave_one_out", square_m=500, n_folds=8),
     "knndm": FoldSettings(method="knndm", n_folds=4),
     "temporal": FoldSettings(method="temporal", n_folds=3),
     "spatio_temporal": FoldSettings(method="spatio_temporal", size_m=700, n_folds=4),
@@ -448,7 +448,7 @@ def test_each_hazard_and_each_square_of_other_land_is_held_out_once():
     # Hazards 5 and 9 in columns 0–1 and 10–11; other cells in squares of 1 km: 2–9, 12–19.
     hazard = [5, 5] + [-1] * 8 + [9, 9] + [-1] * 8
     training = training_set(cells_at([0] * 20, range(20), np.array(hazard) >= 0, hazard))
-    plan = plan_of("leave_one_out", training, size_m=1000, n_folds=None, buffer_m=200)
+    plan = plan_of("leave_one_out", training, square_m=1000, n_folds=None, buffer_m=200)
     assert plan.names[:2] == ("hazard 5", "hazard 9")
     assert plan.names[2:] == ("block N4903000 E500000", "block N4903000 E501000")
     assert plan.fold.tolist() == [0, 0] + [2] * 8 + [1, 1] + [3] * 8
@@ -464,7 +464,7 @@ def test_each_hazard_and_each_square_of_other_land_is_held_out_once():
 def test_the_land_held_out_is_the_cells_and_their_buffer():
     hazard = [5, 5] + [-1] * 8 + [9, 9] + [-1] * 8
     training = training_set(cells_at([0] * 20, range(20), np.array(hazard) >= 0, hazard))
-    plan = plan_of("leave_one_out", training, size_m=1000, n_folds=None, buffer_m=200)
+    plan = plan_of("leave_one_out", training, square_m=1000, n_folds=None, buffer_m=200)
     # Column 1 is centred on 500150; its buffer ends 200 m east of that.
     east = np.array([500_150.0, 500_349.0, 500_351.0])
     north = np.full(3, training.cells.northing[0])

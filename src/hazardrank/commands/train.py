@@ -18,28 +18,32 @@ import yaml
 from hazardrank.commands.check import check, stop_on_errors
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import Case, data_dir_of, make_simulated_data, prepare_case
-from hazardrank.commands.provenance import Provenance, provenance_of
+from hazardrank.commands.provenance import Provenance, code_digest, provenance_of
 from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
+from hazardrank.model.effects import FoldEffects
+from hazardrank.model.ensemble import Ensemble
+from hazardrank.model.selection import TunedLearner, learner_for
 from hazardrank.reporting.progress import Progress
 from hazardrank.reporting.report import ReportContext, write_report
-from hazardrank.reporting.run_files import (
-    METRICS_JSON,
-    PREDICTIONS,
-    SETTINGS_YAML,
-    read_metrics,
-    write_whole,
-)
 from hazardrank.reporting.run_comparison import (
     COMPARISON_JSON,
     print_comparison,
     read_evaluated_run,
     write_comparison,
 )
+from hazardrank.reporting.run_files import (
+    EXPLANATION_JSON,
+    METRICS_JSON,
+    PREDICTIONS,
+    SETTINGS_YAML,
+    read_metrics,
+    write_whole,
+)
 from hazardrank.reporting.terminal import print_summary
 from hazardrank.scoring.maps import ScoreSummary
-from hazardrank.settings import TrainSettings
+from hazardrank.settings import ModelSettings, TrainSettings
 from hazardrank.tracking.runs import Run, open_run
 from hazardrank.validation.comparison import EvaluatedRun, compare_runs, require_same_evaluation
 from hazardrank.validation.cross_validation import (
@@ -49,6 +53,7 @@ from hazardrank.validation.cross_validation import (
     planned_run,
     training_side,
 )
+from hazardrank.validation.diagnostics import FoldDiagnostics, diagnose
 from hazardrank.validation.folds import FoldPlan, make_folds
 from hazardrank.validation.guard import guard
 from hazardrank.validation.training_set import Matrix
@@ -85,8 +90,10 @@ def run(settings: TrainSettings) -> None:
         params=_parameters(provenance.settings),
         tags={"run_digest": provenance.run_digest, "region": settings.region.name},
     ) as tracked:
-        result = study.evaluate()
+        effects = study.effects()
+        result = study.evaluate(effects)
         bundle, domain = study.learn(provenance, result)
+        _write_effects(study, bundle, effects)
         written = _write(study, provenance, bundle, result, domain, tracked, findings)
         _track(tracked, provenance, result, written)
     _say(study, result, written, tracked)
@@ -113,7 +120,7 @@ class Study:
     settings: TrainSettings
     case: Case
     plan: FoldPlan
-    learner: BoostedTrees
+    learner: BoostedTrees | Ensemble | TunedLearner
     guard_notes: list[str]
     progress: Progress
 
@@ -136,8 +143,12 @@ class Study:
             region.records_as_of,
             region.table.outcome_proxies if region.table else (),
         )
-        learner = BoostedTrees(
-            settings.model, training.specs, settings.compute.n_threads, settings.seed
+        learner = learner_for(
+            settings.model,
+            training.specs,
+            settings.compute.n_threads,
+            settings.seed,
+            origin=code_digest(),
         )
         return cls(settings, case, plan, learner, notes, progress)
 
@@ -146,7 +157,21 @@ class Study:
         """What a reader of the result should know: skipped families, folds, guard findings."""
         return [*self.case.skipped, *self.plan.skipped, *self.guard_notes]
 
-    def evaluate(self) -> CrossValidation:
+    def effects(self) -> FoldEffects | None:
+        """Return what watches the folds to explain them, if that is wanted."""
+        settings, plan = self.settings, self.plan
+        if not settings.explanation.enabled:
+            return None
+        return FoldEffects(
+            self.case.training.specs,
+            self.case.training.cells,
+            [plan.test(k) for k in range(plan.n_folds)],
+            settings.explanation,
+            settings.explanation.block_m or settings.validation.folds.size_m / 2,
+            settings.seed,
+        )
+
+    def evaluate(self, effects: FoldEffects | None = None) -> CrossValidation:
         """Measure skill on held-out land."""
         n_folds = self.plan.n_folds + (RANDOM_FOLDS if self.settings.validation.random_split else 0)
         with self.progress.stage("Measuring skill on held-out land", n_folds, "folds") as advance:
@@ -158,6 +183,18 @@ class Study:
                 self.settings.seed,
                 on_fold=lambda _: advance(),
                 threads=self.settings.compute.n_threads,
+                on_model=None if effects is None else effects.see,
+            )
+
+    def diagnose(self, result: CrossValidation) -> FoldDiagnostics:
+        """Look at what the folds asked, beside what the map is asked."""
+        with self.progress.stage("Looking at the folds", None, "folds"):
+            return diagnose(
+                self.plan,
+                self.settings.validation.folds,
+                result.predictions["likelihood"].to_numpy(),
+                self.settings.seed,
+                lambda: self.case.prediction_points,
             )
 
     def learn(
@@ -224,6 +261,8 @@ def _write(
         **result.metrics(asdict(study.case.counts)),
         "outside_domain_share": domain.get("outside_domain_share"),
         "applicability": domain or None,
+        "interval": _interval(settings.model, bundle, result),
+        "fold_diagnostics": study.diagnose(result).as_dict(),
     }
     _write_yaml(folder / SETTINGS_YAML, provenance.settings)
     _write_json(folder / METRICS_JSON, metrics)
@@ -252,6 +291,32 @@ def _write(
         "metrics": folder / METRICS_JSON,
         "predictions": folder / PREDICTIONS,
     }
+
+
+def _write_effects(study: Study, bundle: Bundle, effects: FoldEffects | None) -> None:
+    """Write what the folds' models learned; an older file of another run must not linger."""
+    path = study.settings.output_dir.absolute() / EXPLANATION_JSON
+    if effects is None:
+        path.unlink(missing_ok=True)
+        return
+    with study.progress.stage("Measuring what the model learned", None, "models"):
+        curves = effects.curves(bundle.importance(), study.settings.model.categorical)
+    importance = effects.importance()
+    _write_json(
+        path,
+        {"block_m": effects.block_m, "permutation_importance": importance, "effects": curves},
+    )
+
+
+def _interval(
+    settings: ModelSettings, bundle: Bundle, result: CrossValidation
+) -> dict[str, Any] | None:
+    """Return what was asked of the likelihood's interval, and how often it held."""
+    if result.interval is None:
+        return None
+    asked = {"method": settings.interval, "nominal": settings.interval_level}
+    lacks = None if bundle.interval is None else bundle.interval.note
+    return {**asked, **result.interval, "map_note": lacks}
 
 
 def _run_facts(
@@ -313,9 +378,18 @@ def _track(
     if result.random_split is not None:
         tracked.log_metrics(_numbers(result.random_split, "random_split_"))
     for fold in result.folds:
-        tracked.log_fold(fold.name, _numbers(fold.as_dict()))
+        tracked.log_fold(fold.name, _numbers({**fold.as_dict(), **_picked(fold.choice)}))
     tracked.log_datasets(provenance.data)
     tracked.log_folder(written["summary"].parent)
+
+
+def _picked(choice: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the largest member of what a fold chose, and how good the inner folds found it."""
+    if not choice:
+        return {}
+    first = max(choice["chosen"], key=lambda member: member["share"])
+    picked = {f"picked_{name}": value for name, value in first.items()}
+    return {**picked, "inner_value": choice["inner_value"]}
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -336,13 +410,16 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _say(study: Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
     folder = study.settings.output_dir.absolute()
-    notes = [f"Note: {note}" for note in study.notes[:3]]
+    metrics = read_metrics(written["metrics"])
+    asked = metrics.fold_diagnostics
+    notes = [f"{asked['summary']}.", *asked["advice"]]
+    notes += [f"Note: {note}" for note in study.notes[:3]]
     if len(study.notes) > 3:
         notes.append(f"… and {len(study.notes) - 3} more notes in {written['summary'].name}")
     if tracked.uri:
         notes.append(f"MLflow: mlflow ui --backend-store-uri {tracked.uri}")
     print_summary(
-        read_metrics(written["metrics"]),
+        metrics,
         folder,
         list(written.items()),
         title=study.settings.region.shown_name,

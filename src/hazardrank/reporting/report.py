@@ -8,7 +8,9 @@ from datetime import date
 from pathlib import Path
 
 from hazardrank.reporting import figures, run_files
+from hazardrank.reporting.effect_figures import effect_figures
 from hazardrank.reporting.figures import FigureText
+from hazardrank.reporting.fold_figures import fold_diagnostics_figure
 from hazardrank.reporting.map_page import MapText
 from hazardrank.reporting.maps import likelihood_map, survey_status_map
 from hazardrank.reporting.run_files import RunMetrics
@@ -127,6 +129,8 @@ def _draw_figures(output_dir: Path, context: ReportContext, metrics: RunMetrics)
             figures.reliability_figure(predictions, metrics, folder / "reliability.png", text),
             figures.roc_pr_figure(predictions, metrics, folder / "roc_pr.png", text),
         ]
+    asked = fold_diagnostics_figure(metrics, folder / "fold_diagnostics.png", text)
+    drawn += [] if asked is None else [asked]
     if context.importance:
         drawn.append(figures.importance_figure(context.importance, folder / "importance.png", text))
-    return drawn
+    return drawn + effect_figures(output_dir / run_files.EXPLANATION_JSON, folder, text)

@@ -112,6 +112,7 @@ class FoldResult:
 
 
 FoldCallback = Callable[[FoldResult], object]
+ModelCallback = Callable[[int, FittedModel, Matrix], object]
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ def cross_validate(
     baselines: Mapping[str, Baseline] | None = None,
     on_fold: FoldCallback | None = None,
     threads: int = 1,
+    on_model: ModelCallback | None = None,
 ) -> CrossValidation:
     """Measure a learner's skill on land it has not seen.
 
@@ -248,6 +250,8 @@ def cross_validate(
         Told of every fold done, those of the random split included.
     threads : int, optional
         Threads that baselines may use; changes no result.
+    on_model : callable, optional
+        Given number, model and feature matrix of every fold done, not of the random split.
 
     Returns
     -------
@@ -272,6 +276,8 @@ def cross_validate(
         side = _side(training, plan, settings, seed, k, matrix)
         model = learner.fit(side)
         held_out.add_model(plan.test(k), model, matrix)
+        if on_model is not None:
+            on_model(k, model, matrix)
         view = FoldView(
             training, matrix, plan.train(k), plan.test(k), settings.protocol, seed, threads
         )

@@ -17,7 +17,7 @@ from hazardrank.validation.training_set import LocationTest
 
 
 class LeaveOneOutFolds(FoldMaker):
-    """One hazard at a time, or one square of ``size_m`` of land without hazards.
+    """One hazard at a time, or one square of ``square_m`` of land without hazards.
 
     With ``buffer_m`` no cell nearer than that is learned from (Le Rest et al. 2014). The
     held-out land is the held-out cells and their buffer. At most ``n_folds`` are held out,
@@ -39,7 +39,7 @@ class LeaveOneOutFolds(FoldMaker):
     ) -> Assignment:
         """Assign the cells of each drawn hazard or square to a fold of its own."""
         del groups, seed
-        unit, names = _units(cells, self.settings.size_m)
+        unit, names = _units(cells, self.settings.square_m)
         chosen = _drawn(unit, cells, n_folds)
         fold_of_unit = np.full(len(names), ALWAYS_TRAINS, np.int64)
         fold_of_unit[chosen] = np.arange(len(chosen))
@@ -58,16 +58,16 @@ class LeaveOneOutFolds(FoldMaker):
         return Assignment(fold, tuple(names[number] for number in chosen), land, skipped)
 
 
-def _units(cells: LabelledCells, size_m: float) -> tuple[NDArray[np.int64], list[str]]:
+def _units(cells: LabelledCells, square_m: float) -> tuple[NDArray[np.int64], list[str]]:
     """Return the unit of each cell, and what the units are called: hazards first."""
     unit = np.empty(len(cells), np.int64)
     on_hazard = cells.hazard_id >= 0
     hazards, unit[on_hazard] = np.unique(cells.hazard_id[on_hazard], return_inverse=True)
-    codes = block_codes(cells.easting[~on_hazard], cells.northing[~on_hazard], size_m)
+    codes = block_codes(cells.easting[~on_hazard], cells.northing[~on_hazard], square_m)
     squares, position = np.unique(codes, return_inverse=True)
     unit[~on_hazard] = len(hazards) + position
     names = [f"hazard {hazard}" for hazard in hazards]
-    return unit, names + [block_name(code, size_m) for code in squares]
+    return unit, names + [block_name(code, square_m) for code in squares]
 
 
 def _drawn(unit: NDArray[np.int64], cells: LabelledCells, n_folds: int | None) -> NDArray[np.int64]:
@@ -78,7 +78,7 @@ def _drawn(unit: NDArray[np.int64], cells: LabelledCells, n_folds: int | None) -
         raise FoldError(
             "the labelled cells are one hazard or square: nothing is left to learn from",
             where="validation.folds",
-            remedy="Use a smaller size_m.",
+            remedy="Use a smaller square_m.",
         )
     if n_folds is None or n_folds >= n_units:
         return np.arange(n_units)
