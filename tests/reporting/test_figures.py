@@ -80,6 +80,16 @@ def test_reliability_by_hand():
     assert (bins.low[0], bins.high[0]) == pytest.approx((0.0278665, 0.3010336), abs=1e-6)
 
 
+def test_reliability_intervals_are_those_of_land_where_they_are_wider():
+    likelihood = np.repeat([0.1, 0.6], 40)
+    contaminated = np.tile([True, False], 40)
+    cells = reliability_bins(likelihood, contaminated)
+    alike = reliability_bins(likelihood, contaminated, np.arange(80) % 8 // 2)
+    np.testing.assert_array_equal(alike.low, cells.low)
+    whole = reliability_bins(likelihood, np.arange(80) % 8 < 4, np.arange(80) % 8 // 4)
+    assert (whole.low.min(), whole.high.max()) == (0, 1)
+
+
 def test_reliability_interval_stays_in_range():
     bins = reliability_bins(np.full(30, 0.01), np.zeros(30, bool))
     assert bins.low[0] == pytest.approx(0, abs=1e-12)

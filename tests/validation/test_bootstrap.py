@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from hazardrank.settings import FoldSettings
 from hazardrank.validation import bootstrap as module
-from hazardrank.validation.bootstrap import Bootstrap, Units, interval, resampling_units
+from hazardrank.validation.bootstrap import (
+    Bootstrap,
+    Units,
+    interval,
+    reliability_band,
+    resampling_units,
+)
 from hazardrank.validation.metrics import skill
 from tests.validation.cases import cells_at, training_set
 
@@ -178,3 +184,25 @@ def test_units_of_groups_are_the_groups():
     assert units.unit.tolist() == [2, 1, 2, 0]
     assert units.what == "groups"
     assert units.take(np.array([0, 1])).unit.tolist() == [1, 0]
+
+
+def test_the_reliability_band_draws_units_not_cells():
+    # One bin. Four units of 30 cells, wholly contaminated or not: the share in a draw is a
+    # number of units out of four, so the band goes from 0 to 1; single cells would give 1/2
+    # give or take 0.09.
+    unit = np.repeat(np.arange(4), 30)
+    likelihood = np.full(120, 0.5)
+    low, high = reliability_band(likelihood, unit % 2 == 0, unit)
+    assert (low[0], high[0]) == (0, 1)
+    cell_low, cell_high = reliability_band(likelihood, unit % 2 == 0, np.arange(120))
+    assert cell_low[0] == pytest.approx(0.41, abs=0.02)
+    assert cell_high[0] == pytest.approx(0.59, abs=0.02)
+
+
+def test_the_reliability_band_has_an_interval_for_each_bin():
+    likelihood = np.repeat([0.1, 0.6], 40)
+    contaminated = np.tile([True, False], 40)
+    low, high = reliability_band(likelihood, contaminated, np.arange(80) % 8 // 2)
+    np.testing.assert_allclose([low, high], 0.5)
+    low, high = reliability_band(likelihood, contaminated, np.zeros(80, int))
+    assert np.isnan([low, high]).all()

@@ -25,9 +25,18 @@ from hazardrank.reporting.drawing import house_style, new_figure, save_png
 from hazardrank.reporting.run_files import Predictions, RunMetrics, interval_of
 from hazardrank.reporting.words import baseline_name, metric_text
 from hazardrank.validation import metrics as skill
+from hazardrank.validation.bootstrap import reliability_band
 
 #: z of a 95 % interval.
 Z_95 = 1.959964
+_BAND_BY_LAND = (
+    "Band: 95 % by bootstrap over units of land (blocks or groups), not over cells; never "
+    "narrower than if cells were independent."
+)
+_BAND_BY_CELL = (
+    "Bars: 95 % intervals as if cells were independent; neighbours are not, so true intervals "
+    "are wider."
+)
 #: Features drawn at most.
 MAX_FEATURES = 20
 
@@ -68,7 +77,8 @@ class ReliabilityBins:
     predicted, observed : ndarray, shape (n_bins,)
         Mean likelihood, and share of cells contaminated.
     low, high : ndarray, shape (n_bins,)
-        95 % interval of `observed` (Wilson 1927), as if cells were independent.
+        95 % interval of `observed`: by bootstrap over units of land where they are known,
+        and never narrower than if cells were independent (Wilson 1927).
     n_cells : ndarray of int, shape (n_bins,)
         Cells in the bin.
     """
@@ -80,7 +90,9 @@ class ReliabilityBins:
     n_cells: NDArray[np.int64]
 
 
-def reliability_bins(likelihood: Floats, contaminated: NDArray[np.bool_]) -> ReliabilityBins:
+def reliability_bins(
+    likelihood: Floats, contaminated: NDArray[np.bool_], unit: NDArray[np.int64] | None = None
+) -> ReliabilityBins:
     """Return the bins behind the calibration error, with intervals.
 
     Parameters
@@ -89,6 +101,8 @@ def reliability_bins(likelihood: Floats, contaminated: NDArray[np.bool_]) -> Rel
         0–1.
     contaminated : ndarray of bool, shape (n_cells,)
         What the cells are.
+    unit : ndarray of int64, shape (n_cells,), optional
+        Unit of land of each cell, for the bootstrap.
     """
     bins = skill.reliability_bins(likelihood)
     n_cells = np.array([len(cells) for cells in bins])
@@ -98,7 +112,11 @@ def reliability_bins(likelihood: Floats, contaminated: NDArray[np.bool_]) -> Rel
     centre = (observed + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     spread = observed * (1 - observed) / n + Z_95**2 / (4 * n**2)
     half = Z_95 * np.sqrt(spread) / (1 + Z_95**2 / n)
-    return ReliabilityBins(predicted, observed, centre - half, centre + half, n_cells)
+    low, high = centre - half, centre + half
+    if unit is not None:
+        drawn_low, drawn_high = reliability_band(likelihood, contaminated, unit)
+        low, high = np.fmin(low, drawn_low), np.fmax(high, drawn_high)
+    return ReliabilityBins(predicted, observed, low, high, n_cells)
 
 
 def capture_points(score: Floats, contaminated: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -130,7 +148,8 @@ def reliability_figure(
     predictions: Predictions, metrics: RunMetrics, png: Path, text: FigureText
 ) -> Path:
     """Draw observed against predicted likelihood, with the spread of predictions below."""
-    bins = reliability_bins(predictions.likelihood, predictions.contaminated)
+    bins = reliability_bins(predictions.likelihood, predictions.contaminated, predictions.unit)
+    by_land = predictions.unit is not None
     top = min(1.0, 1.12 * max(bins.predicted.max(), bins.high.max()))
     with house_style():
         figure = new_figure(6.4, 6.0)
@@ -141,9 +160,18 @@ def reliability_figure(
             figure,
             "Reliability on held-out land",
             text,
-            "On the dashed line, likelihoods mean what they say. Bars: 95 % intervals as if "
-            "cells were independent; neighbours are not, so true intervals are wider.",
+            "On the dashed line, likelihoods mean what they say. "
+            + (_BAND_BY_LAND if by_land else _BAND_BY_CELL),
         )
+        if by_land:
+            curve.fill_between(
+                bins.predicted,
+                bins.low,
+                bins.high,
+                color=palette.MODEL_LINE,
+                alpha=0.15,
+                linewidth=0,
+            )
         curve.plot([0, top], [0, top], color=palette.FAINT_INK, linewidth=1, linestyle=(0, (4, 3)))
         curve.errorbar(
             bins.predicted,

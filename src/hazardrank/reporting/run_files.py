@@ -141,12 +141,15 @@ class Predictions:
         The fold each cell was held out in.
     baselines : mapping of str to ndarray
         Scores of baselines, where the file has columns ``baseline_NAME``.
+    unit : ndarray of int64 or None
+        Unit of land of each cell, where the file says it.
     """
 
     contaminated: NDArray[np.bool_]
     likelihood: NDArray[np.float64]
     fold: NDArray[np.int64]
     baselines: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    unit: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.contaminated)
@@ -217,6 +220,7 @@ def read_predictions(path: Path) -> Predictions:
             for column in table.columns
             if str(column).startswith("baseline_")
         },
+        unit=table["unit"].to_numpy(np.int64) if "unit" in table else None,
     )
 
 

@@ -300,6 +300,39 @@ def _likelihood_figures(
     return {name: values / n_cells for name, values in summed.items()}
 
 
+def reliability_band(
+    likelihood: Values, contaminated: Flags, unit: Index, n_draws: int = 500, seed: int = 0
+) -> tuple[Values, Values]:
+    """Return the 95 % interval of the share contaminated in each bin of likelihood.
+
+    Units of land are drawn, the bins stay those of the cells as they are.
+
+    Parameters
+    ----------
+    likelihood, contaminated, unit : ndarray, shape (n_cells,)
+        Likelihood, outcome, and the unit of land each cell lies in.
+    n_draws, seed : int, optional
+        Draws, and the seed of them.
+
+    Returns
+    -------
+    low, high : ndarray of float64, shape (n_bins,)
+        For the bins of :func:`~hazardrank.validation.metrics.reliability_bins`; NaN where no
+        draw holds a cell of the bin, and everywhere with a single unit.
+    """
+    _, number = np.unique(unit, return_inverse=True)
+    bootstrap = Bootstrap.of(Units(number, "units of land"), n_draws, seed)
+    bands = []
+    for cells in reliability_bins(likelihood):
+        of_unit = number[cells]
+        held = bootstrap.times @ np.bincount(of_unit, minlength=bootstrap.units.n_units)
+        found = bootstrap.times @ np.bincount(of_unit, contaminated[cells], bootstrap.units.n_units)
+        shares = found[held > 0] / held[held > 0]
+        bands.append(np.quantile(shares, TAILS) if len(shares) else np.full(2, np.nan))
+    low, high = np.array(bands).reshape(-1, 2).T
+    return low, high
+
+
 # ------------------------------------------------------------------------ intervals
 
 
