@@ -46,6 +46,8 @@ UNPRUNED_TRIALS = 5
 RANDOM_TRIALS = 10
 #: Best trials a blend is made of.
 FINALISTS = 6
+#: How long to wait for the file of studies while another process writes to it.
+SECONDS_TO_WAIT = 60
 #: A blend grows only while the objective gains this much.
 LEAST_GAIN = 5e-4
 
@@ -414,7 +416,10 @@ def _storage(path: str | None) -> Iterator[optuna.storages.BaseStorage]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        storage = optuna.storages.RDBStorage(f"sqlite:///{file}")
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{file}",
+            engine_kwargs={"connect_args": {"timeout": SECONDS_TO_WAIT}},
+        )
     try:
         yield storage
     finally:
