@@ -18,6 +18,7 @@ from hazardrank.features.registry import FAMILIES, HISTORY_FAMILIES
 from hazardrank.reporting.run_files import write_whole
 from hazardrank.settings import (
     CompareSettings,
+    ExplainSettings,
     FamilySettings,
     Settings,
     SimulateSettings,
@@ -70,6 +71,9 @@ def reference() -> str:
     simulate = SimulateSettings.model_json_schema()
     places = {"ComputeSettings": "compute"}
     parts += [_table(_own_fields(simulate, ("district",)), places, simulate["$defs"])]
+    parts += ["## Settings of `python -m explain`\n"]
+    explain = ExplainSettings.model_json_schema()
+    parts += [_table(_own_fields(explain), places, explain["$defs"])]
     parts += ["## Settings of `python -m compare`\n"]
     parts += [_table(_own_fields(CompareSettings.model_json_schema()), {}, {})]
     return "\n".join(parts).rstrip() + "\n"
