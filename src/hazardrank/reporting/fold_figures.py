@@ -18,6 +18,9 @@ from hazardrank.reporting.words import metres
 
 #: Folds drawn one by one; of more, those with most cells.
 MOST_FOLDS = 20
+HEIGHT_INCH = 6.4
+#: Of the legends under the axes.
+LEGEND_INCH = 0.75
 NAMES = {
     "test_to_train": ("held-out cell to training cell", palette.MODEL_LINE, "-"),
     "prediction_to_sample": ("cell of the area to labelled cell", palette.BASELINE_LINES[0], "-"),
@@ -37,7 +40,7 @@ def fold_diagnostics_figure(metrics: RunMetrics, png: Path, text: FigureText) ->
     if not found:
         return None
     with house_style():
-        figure = new_figure(12.6, 5.6)
+        figure = new_figure(12.6, HEIGHT_INCH)
         distances, outcomes, likeness = figure.subplots(
             1, 3, gridspec_kw={"wspace": 0.34, "width_ratios": (1.15, 1, 1.15)}
         )
@@ -49,8 +52,11 @@ def fold_diagnostics_figure(metrics: RunMetrics, png: Path, text: FigureText) ->
             "what was learned from than the map's cells are to the records. Right: blocks "
             "smaller than the range let neighbours of held-out land be learned from.",
         )
+        # The legends stand below the axes, above the caption.
+        bottom = figure.subplotpars.bottom + LEGEND_INCH / HEIGHT_INCH
+        figure.subplots_adjust(bottom=bottom)
         _draw_distances(distances, found)
-        _draw_outcomes(outcomes, found)
+        _draw_outcomes(outcomes, found, metrics.negatives)
         _draw_likeness(likeness, found)
         return save_png(figure, png)
 
@@ -70,7 +76,7 @@ def _draw_distances(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.set_title("Distances")
     axes.tick_params(axis="x", labelsize=8, which="both")
     axes.grid(visible=True)
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), fontsize=8.5, borderpad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), fontsize=8.5, borderpad=0)
 
 
 def _smallest(found: Mapping[str, Any]) -> float:
@@ -79,18 +85,17 @@ def _smallest(found: Mapping[str, Any]) -> float:
     return float(min(values, default=1.0))
 
 
-def _draw_outcomes(axes: Axes, found: Mapping[str, Any]) -> None:
+def _draw_outcomes(axes: Axes, found: Mapping[str, Any], negatives: str) -> None:
     every = found["classes"]
-    order = sorted(
-        range(len(every)), key=lambda k: -every[k]["n_contaminated"] - every[k]["n_other"]
-    )
+    n_cells = [fold["n_contaminated"] + fold["n_other"] for fold in every]
+    order = sorted(range(len(every)), key=lambda k: -n_cells[k])
     shown = [every[k] for k in sorted(order[:MOST_FOLDS])]
     contaminated = np.array([fold["n_contaminated"] for fold in shown])
     other = np.array([fold["n_other"] for fold in shown])
     rows = np.arange(len(shown))
     axes.barh(rows, contaminated, color=palette.CONTAMINATED, height=0.7, label="contaminated")
     axes.barh(
-        rows, other, left=contaminated, color=palette.RELEASED, height=0.7, label="other"
+        rows, other, left=contaminated, color=palette.RELEASED, height=0.7, label=negatives
     )  # fmt: skip
     names = [name if len(name) <= 18 else f"{name[:17]}…" for name in (f["name"] for f in shown)]
     axes.set_yticks(rows, names)
@@ -101,7 +106,7 @@ def _draw_outcomes(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.locator_params(axis="x", nbins=4)
     cut = f" (largest {MOST_FOLDS} of {len(every)})" if len(every) > MOST_FOLDS else ""
     axes.set_title(f"Outcomes{cut}")
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), ncols=2, fontsize=8.5, borderpad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=2, fontsize=8.5, borderpad=0)
 
 
 def _draw_likeness(axes: Axes, found: Mapping[str, Any]) -> None:
@@ -133,4 +138,4 @@ def _draw_likeness(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda away, _: metres(away)))
     axes.set(xlabel="Distance between two cells", ylabel="Semivariance of outcome − likelihood")
-    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.17), ncols=2, fontsize=8.5, borderpad=0)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=2, fontsize=8.5, borderpad=0)
