@@ -8,6 +8,7 @@ import pytest
 
 from hazardrank.errors import OutputError
 from hazardrank.reporting.run_files import (
+    base_rate_sentence,
     fold_sentences,
     method_line,
     read_metrics,
@@ -110,3 +111,21 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(OutputError, match=r"folder\.png: cannot be written"):
         write_whole(tmp_path / "folder.png", b"x")
     assert not (tmp_path / "folder.png.partial").exists()
+
+
+def test_the_base_rate_is_said_in_words():
+    # 30 of 30 + 90 surveyed cells.
+    assert base_rate_sentence(30, 90, 0, None) == (
+        "Likelihood is calibrated to surveyed land, where 25 % of cells were contaminated; land "
+        "never surveyed may differ."
+    )
+    assert "land of which 2 % of cells are" in base_rate_sentence(30, 90, 0, 0.02)
+
+
+@pytest.mark.parametrize(("n_released", "n_background"), [(0, 200), (90, 200)])
+def test_background_gives_no_base_rate(n_released, n_background):
+    assert base_rate_sentence(30, n_released, n_background, None) == ""
+
+
+def test_an_area_without_surveyed_land_has_no_base_rate():
+    assert base_rate_sentence(0, 0, 0, None) == ""

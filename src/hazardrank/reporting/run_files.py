@@ -274,6 +274,60 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+def base_rate_sentence(
+    n_contaminated: int, n_released: int, n_background: int, prevalence: float | None
+) -> str:
+    """Return to what land likelihoods are calibrated.
+
+    Parameters
+    ----------
+    n_contaminated, n_released : int
+        Surveyed cells of the area, by what they are known to be.
+    n_background : int
+        Unlabelled cells drawn; the share of contaminated ones is then no share of land.
+    prevalence : float or None
+        Share contaminated that the maps were shifted to, 0–1.
+    """
+    if prevalence is not None:
+        return (
+            f"Likelihood is shifted to land of which {100 * prevalence:.2g} % of cells are contaminated, "
+            "as the settings say; the shift holds where contaminated cells look alike there."
+        )
+    if n_background or not n_contaminated + n_released:
+        return ""
+    share = n_contaminated / (n_contaminated + n_released)
+    return (
+        f"Likelihood is calibrated to surveyed land, where {100 * share:.0f} % of cells were "
+        "contaminated; land never surveyed may differ."
+    )
+
+
+def base_rate_of(metrics: RunMetrics, settings: Mapping[str, Any]) -> str:
+    """Return :func:`base_rate_sentence` for a run."""
+    return base_rate_sentence(
+        metrics.n_contaminated,
+        metrics.n_released,
+        metrics.n_background,
+        (settings.get("model") or {}).get("prevalence"),
+    )
+
+
+#: How land was held out, by method of the folds.
+HELD_OUT_BY = {
+    "groups": "Land was held out district by district (or group by group).",
+    "kmeans": "Land was held out in clusters of neighbouring cells; a recorded hazard is never "
+    "split between folds.",
+    "knndm": "Land was held out in clusters merged so that held-out cells lie about as far from "
+    "training cells as the area's cells lie from labelled ones.",
+    "leave_one_out": "One recorded hazard, or one square of land without hazards, was held out "
+    "at a time.",
+    "temporal": "Records were held out by period: each cell was scored by a model that knew only "
+    "records decided before its period began.",
+    "spatio_temporal": "Later records of held-out squares were scored by a model that knew only "
+    "earlier records of other squares.",
+}
+
+
 def method_line(settings: Mapping[str, Any]) -> str:
     """Return in a few words how likelihoods were calibrated; empty if unknown."""
     calibration = (settings.get("model") or {}).get("calibration")
@@ -286,7 +340,14 @@ def method_line(settings: Mapping[str, Any]) -> str:
 
 def _held_out(settings: Mapping[str, Any]) -> str:
     folds = (settings.get("validation") or {}).get("folds") or {}
-    return "held-out districts" if folds.get("method") == "groups" else "held-out blocks"
+    return {
+        "groups": "held-out districts",
+        "kmeans": "held-out clusters",
+        "knndm": "held-out clusters",
+        "leave_one_out": "held-out clusters",
+        "temporal": "held-out periods",
+        "spatio_temporal": "held-out blocks and periods",
+    }.get(str(folds.get("method")), "held-out blocks")
 
 
 def fold_sentences(settings: Mapping[str, Any]) -> list[str]:
@@ -300,8 +361,8 @@ def fold_sentences(settings: Mapping[str, Any]) -> list[str]:
             f"{folds.get('n_folds') or 'as many as possible'} folds; a recorded hazard is never "
             "split between folds."
         )
-    elif folds.get("method") == "groups":
-        sentences.append("Land was held out district by district (or group by group).")
+    elif folds.get("method") in HELD_OUT_BY:
+        sentences.append(HELD_OUT_BY[folds["method"]])
     if folds.get("buffer_m"):
         sentences.append(
             f"Cells within {float(folds['buffer_m']):g} m of held-out land were left out of "

@@ -17,6 +17,7 @@ from hazardrank.reporting import palette, words
 from hazardrank.reporting.map_page import SIMULATED_BANNER
 from hazardrank.reporting.run_files import (
     RunMetrics,
+    base_rate_of,
     fold_sentences,
     interval_of,
     write_whole,
@@ -92,6 +93,7 @@ def write_summary_page(html: Path, content: PageContent) -> Path:
         simulated_banner=SIMULATED_BANNER,
         protocol=words.PROTOCOLS.get(metrics.protocol, metrics.protocol),
         fold_sentences=fold_sentences(content.settings),
+        base_rate=base_rate_of(content.metrics, content.settings),
         gap=words.gap_sentence(metrics.random_gap("roc_auc")),
         verdict=words.verdict_sentence(metrics.verdicts()),
         differences=difference_rows(metrics),
