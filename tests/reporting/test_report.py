@@ -71,6 +71,8 @@ def test_the_report_is_written_whole(real):
         "survey_status.png",
         *(f"figures/{name}.png" for name in ("skill", "capture", "reliability", "roc_pr")),
         "figures/importance.png",
+        "model_card.md",
+        "model_card.html",
     ]
     assert all(path.stat().st_size > 1000 for path in written)
     assert not list(folder.rglob("*.partial"))

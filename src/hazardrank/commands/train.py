@@ -25,6 +25,7 @@ from hazardrank.model.bundle import Bundle
 from hazardrank.model.effects import FoldEffects
 from hazardrank.model.ensemble import Ensemble
 from hazardrank.model.selection import TunedLearner, learner_for
+from hazardrank.reporting.model_card import MODEL_CARD_HTML
 from hazardrank.reporting.progress import Progress
 from hazardrank.reporting.report import ReportContext, write_report
 from hazardrank.reporting.run_comparison import (
@@ -287,6 +288,7 @@ def _write(
         "likelihood": folder / "contamination_likelihood.tif",
         "survey status": folder / "survey_status.tif",
         "summary": report[0],
+        "model card": folder / MODEL_CARD_HTML,
         "bundle": folder / BUNDLE_FOLDER,
         "metrics": folder / METRICS_JSON,
         "predictions": folder / PREDICTIONS,

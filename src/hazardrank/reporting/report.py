@@ -13,6 +13,7 @@ from hazardrank.reporting.figures import FigureText
 from hazardrank.reporting.fold_figures import fold_diagnostics_figure
 from hazardrank.reporting.map_page import MapText
 from hazardrank.reporting.maps import likelihood_map, survey_status_map
+from hazardrank.reporting.model_card import write_model_card
 from hazardrank.reporting.run_files import RunMetrics
 from hazardrank.reporting.summary_page import PageContent, write_summary_page
 
@@ -58,7 +59,7 @@ class ReportContext:
 
 
 def write_report(output_dir: Path, context: ReportContext) -> list[Path]:
-    """Draw the maps and figures of a run and write its summary page.
+    """Draw the maps and figures of a run and write its summary page and model card.
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ def write_report(output_dir: Path, context: ReportContext) -> list[Path]:
     Returns
     -------
     list of Path
-        The files written; the summary page first, then the maps, then the figures.
+        The files written; the summary page first, then the maps, the figures, the model card.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def write_report(output_dir: Path, context: ReportContext) -> list[Path]:
         context=vars(context), metrics=metrics, settings=settings, maps=maps, figures=drawn
     )
     page = write_summary_page(output_dir / SUMMARY_HTML, content)
-    return [page, *maps, *drawn]
+    return [page, *maps, *drawn, *write_model_card(output_dir, vars(context))]
 
 
 def _draw_maps(
