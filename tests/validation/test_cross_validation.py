@@ -11,6 +11,7 @@ from hazardrank.errors import ModelError
 from hazardrank.settings import FoldSettings, ValidationSettings
 from hazardrank.validation.cross_validation import cross_validate, training_side
 from hazardrank.validation.folds import FOLD_MAKERS, make_folds
+from hazardrank.validation.learner import Estimate
 from hazardrank.validation.metrics import roc_auc
 from hazardrank.validation.training_set import known_before
 from tests.validation.cases import FakeLearner, FakeModel, cells_at, scattered, training_set
@@ -359,3 +360,62 @@ class OverconfidentLearner(FakeLearner):
 def test_likelihoods_that_are_no_probabilities_raise():
     with pytest.raises(ModelError, match=r"gives likelihoods from .* outside 0–1"):
         run(scattered(), learner=OverconfidentLearner())
+
+
+# ------------------------------------------------------- base rates and intervals
+
+
+class PrevalenceModel:
+    """Gives every cell the share contaminated of its training side, and an interval."""
+
+    rounds = 0
+
+    def __init__(self, side):
+        self.share = float(side.contaminated.mean())
+
+    def scores(self, matrix):
+        return np.full(len(matrix), self.share)
+
+    likelihood = scores
+
+    def estimate(self, matrix):
+        likelihood = self.likelihood(matrix)
+        return Estimate(likelihood, low=0 * likelihood, high=0 * likelihood + 1)
+
+
+class PrevalenceLearner:
+    """Learns the share contaminated."""
+
+    def __init__(self):
+        self.units = []
+
+    def fit(self, side):
+        self.units.append(side.unit)
+        return PrevalenceModel(side)
+
+
+def test_a_model_of_base_rates_alone_has_no_skill_once_they_are_taken_out():
+    result = run(scattered(), learner=PrevalenceLearner())[1]
+    assert result.pooled.values["roc_auc"] < 0.5
+    common = result.metrics()["common_base_rate"]
+    assert common["roc_auc"] == pytest.approx(0.5)
+    assert common["pr_auc"] == pytest.approx(result.cells.contaminated.mean())
+
+
+def test_the_widest_interval_always_holds_and_learners_know_their_land():
+    learner = PrevalenceLearner()
+    plan, result = run(scattered(), learner=learner)
+    found = result.metrics()["interval"]
+    assert found["coverage"] == 1
+    assert found["mean_width"] == 1
+    assert found["n_units"] > 5
+    assert result.predictions["likelihood_high"].eq(1).all()
+    assert "likelihood_spread" not in result.predictions
+    for k in range(plan.n_folds):
+        assert len(learner.units[k]) == len(plan.train(k))
+
+
+def test_a_model_without_intervals_has_none():
+    result = run(scattered())[1]
+    assert result.metrics()["interval"] is None
+    assert "likelihood_low" not in result.predictions
