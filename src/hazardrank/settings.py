@@ -560,7 +560,7 @@ class ApplicabilitySettings(Settings):
     enabled: bool = True
     """Measure the model's domain, store it in the bundle and map it. `false`: every cell gets
     a likelihood, however unlike anything the model has seen."""
-    max_reference_cells: Annotated[int, Field(ge=10, le=50_000)] = 5_000
+    max_reference_cells: Annotated[int, Field(ge=10, le=100_000)] = 5_000
     """Training cells kept to measure from. With more training cells than that, dissimilarity
     is too large by at most the bound stated in `bundle.json` and `metrics.json`."""
     map_dissimilarity: bool = True

@@ -35,14 +35,17 @@ from hazardrank.reporting.run_comparison import (
     write_comparison,
 )
 from hazardrank.reporting.run_files import (
+    DOMAIN_TIF,
     EXPLANATION_JSON,
     METRICS_JSON,
     PREDICTIONS,
     SETTINGS_YAML,
+    base_rate_sentence,
     read_metrics,
     write_whole,
 )
 from hazardrank.reporting.terminal import print_summary
+from hazardrank.reporting.words import percent
 from hazardrank.scoring.maps import ScoreSummary
 from hazardrank.settings import ModelSettings, TrainSettings
 from hazardrank.tracking.runs import Run, open_run
@@ -270,6 +273,14 @@ def _write(
     _write_predictions(folder / PREDICTIONS, result.predictions, settings.region.crs)
     bundle.save(folder / BUNDLE_FOLDER)
     tags = {**provenance.tags(settings), "negatives": result.negatives}
+    counts = study.case.counts
+    base_rate = base_rate_sentence(
+        counts.n_contaminated,
+        counts.n_released,
+        int(metrics["n_background"]),
+        settings.model.prevalence,
+    )
+    tags |= {"base_rate": base_rate} if base_rate else {}
     summary = study.case.score(bundle, folder, tags, study.progress)
     _write_json(folder / RUN_JSON, _run_facts(study, provenance, tracked, summary, findings))
     context = ReportContext(
@@ -280,19 +291,31 @@ def _write(
         command=shlex.join(["python", "-m", "train", *sys.argv[1:]]),
         as_of=settings.region.records_as_of,
         importance=_by_gain(bundle),
-        skipped=study.notes,
+        skipped=[*_domain_note(summary), *study.notes],
     )
     with study.progress.stage("Drawing maps and figures", None, "files"):
         report = write_report(folder, context)
     return {
         "likelihood": folder / "contamination_likelihood.tif",
         "survey status": folder / "survey_status.tif",
+        **({"outside domain": folder / DOMAIN_TIF} if bundle.applicability is not None else {}),
         "summary": report[0],
         "model card": folder / MODEL_CARD_HTML,
         "bundle": folder / BUNDLE_FOLDER,
         "metrics": folder / METRICS_JSON,
         "predictions": folder / PREDICTIONS,
     }
+
+
+def _domain_note(summary: ScoreSummary) -> list[str]:
+    """Say on how much of the area the map abstains."""
+    if not summary.n_outside_domain:
+        return []
+    share = percent(summary.n_outside_domain / max(summary.n_cells, 1))
+    return [
+        f"{share} of the area is unlike any land the model learned from: outside its domain the "
+        "map gives no likelihood, which does not mean that it is low."
+    ]
 
 
 def _write_effects(study: Study, bundle: Bundle, effects: FoldEffects | None) -> None:
