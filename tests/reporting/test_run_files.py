@@ -16,6 +16,7 @@ from hazardrank.reporting.run_files import (
     read_settings,
     write_whole,
 )
+from hazardrank.validation.folds import FOLD_MAKERS
 from tests.reporting import run_folder
 
 
@@ -129,3 +130,11 @@ def test_background_gives_no_base_rate(n_released, n_background):
 
 def test_an_area_without_surveyed_land_has_no_base_rate():
     assert base_rate_sentence(0, 0, 0, None) == ""
+
+
+@pytest.mark.parametrize("method", sorted(FOLD_MAKERS.keys() - {"random"}))
+def test_every_way_of_holding_out_is_said_in_words(method):
+    settings = {"validation": {"folds": {"method": method, "size_m": 2000}}}
+    assert len(fold_sentences(settings)) == 1
+    assert "held out" in fold_sentences(settings)[0] or "held-out" in fold_sentences(settings)[0]
+    assert "held-out" in method_line({**settings, "model": {"calibration": "beta"}})

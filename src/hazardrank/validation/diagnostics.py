@@ -44,6 +44,8 @@ LEAST_SILL = 0.1
 LEAST_GAIN = 20.0
 #: Held-out cells this many times nearer than the area's cells are asked an easier question.
 MUCH_NEARER = 2.0
+#: A range this many times the block size is no matter of its own uncertainty.
+CLEARLY_LARGER = 1.1
 PERCENTILES = np.arange(0, 101, 2)
 
 Floats = NDArray[np.float64]
@@ -405,7 +407,7 @@ def _advice(
     """Return a sentence for each thing that makes folds too easy."""
     advice = []
     range_m = residuals.range_m
-    if range_m is not None and size_m is not None and size_m < range_m:
+    if range_m is not None and size_m is not None and range_m > CLEARLY_LARGER * size_m:
         change = {
             "blocks": f"use blocks of at least {_rounded_up(range_m)} m (validation.folds.size_m)",
             "buffer": f"use a buffer of at least {_rounded_up(range_m)} m "
