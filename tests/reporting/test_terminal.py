@@ -57,6 +57,7 @@ def measured(tmp_path):
 def test_figures_stand_with_their_intervals_and_verdicts_in_80_characters(measured, tmp_path):
     lines = printed(measured, Path("run")).splitlines()
     assert max(map(len, lines)) <= 80
+    assert "…" not in " ".join(lines[:12])
     [model] = [line for line in lines if line.startswith("model ")]
     assert "0.76 [0.70–0.81]  0.41 [0.30–0.52]" in model
     assert model.endswith("61 %")

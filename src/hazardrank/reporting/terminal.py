@@ -32,7 +32,11 @@ COMPARED = (
 )
 #: The columns where figures have intervals: two with, two without.
 WITH_INTERVALS = ("roc_auc", "pr_auc")
-COMPARED_WITH_INTERVALS = tuple(column for column in COMPARED if column[0] not in ("brier", "ece"))
+COMPARED_WITH_INTERVALS = (
+    *COMPARED[:2],
+    ("capture_at_10pct_area", "found in\n10 %"),
+    ("area_for_90pct", "area for\n90 %"),
+)
 #: Baselines shown at most, so that the screen stays one screen.
 MAX_BASELINES = 6
 
