@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from hazardrank.reporting import figures, run_files
 from hazardrank.reporting.effect_figures import effect_figures
@@ -81,7 +82,7 @@ def write_report(output_dir: Path, context: ReportContext) -> list[Path]:
     """
     metrics = run_files.read_metrics(output_dir / run_files.METRICS_JSON)
     settings = run_files.read_settings(output_dir / run_files.SETTINGS_YAML)
-    maps = _draw_maps(output_dir, context, metrics, run_files.method_line(settings))
+    maps = _draw_maps(output_dir, context, metrics, settings)
     drawn = _draw_figures(output_dir, context, metrics)
     content = PageContent(
         context=vars(context), metrics=metrics, settings=settings, maps=maps, figures=drawn
@@ -91,8 +92,9 @@ def write_report(output_dir: Path, context: ReportContext) -> list[Path]:
 
 
 def _draw_maps(
-    output_dir: Path, context: ReportContext, metrics: RunMetrics, method: str
+    output_dir: Path, context: ReportContext, metrics: RunMetrics, settings: Mapping[str, Any]
 ) -> list[Path]:
+    method, base_rate = run_files.method_line(settings), run_files.base_rate_of(metrics, settings)
     as_of = "unknown date" if context.as_of is None else context.as_of.isoformat()
     provenance = " · ".join(
         part for part in (f"Records as of {as_of}", method, f"run {context.run_id}") if part
@@ -100,6 +102,7 @@ def _draw_maps(
     notes = [
         "Likelihood is estimated from what records say elsewhere. It releases no land, cancels "
         "no hazard area and creates none.",
+        *([base_rate] if base_rate else []),
         *([f"{metrics.comparison_note} {BACKGROUND_NOTE}"] if metrics.comparison_note else []),
     ]
     text = MapText(context.title, provenance, notes, context.simulated)
