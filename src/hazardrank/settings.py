@@ -356,7 +356,8 @@ class FoldSettings(Settings):
     size_m: PositiveMetres = 5000.0
     """Side of the square blocks of `blocks` and `spatio_temporal`."""
     square_m: PositiveMetres = 1000.0
-    """`leave_one_out`: side of the squares of land without hazards held out one at a time."""
+    """`leave_one_out`: side of the squares of land without hazards held out one at a time; at
+    least five cells."""
     n_folds: Annotated[int, Field(ge=2, le=200)] | None = 5
     """Number of folds; empty: one fold for every group, block or cluster that has both
     outcomes. `leave_one_out`: most hazards and squares held out, drawn evenly; empty: all."""

@@ -516,7 +516,7 @@ def everywhere(step=2):
 def mismatch_m(plan, points):
     """Wasserstein distance between test-to-train and prediction-to-sample distances."""
     places = places_of(plan.cells)
-    asked_m = KDTree(places).query(points)[0]
+    asked_m = KDTree(places).query(prediction_places(points, places))[0]
     held_out_m = held_out_distance_m(places, plan.fold, np.arange(len(places)))
     return wasserstein_distance(held_out_m, asked_m)
 
@@ -553,7 +553,22 @@ def test_the_lattice_covers_the_extent_corner_to_corner():
     lattice = prediction_places(None, np.array([[0.0, 0.0], [40.0, 20.0]]))
     assert lattice.min(axis=0).tolist() == [0.0, 0.0]
     assert lattice.max(axis=0).tolist() == [40.0, 20.0]
-    assert len(lattice) == 41 * 21
+    # But for the two places themselves, which are labelled.
+    assert len(lattice) == 41 * 21 - 2
+
+
+def test_labelled_cells_are_not_asked_unless_there_are_no_others():
+    places = np.array([[0.0, 0.0], [40.0, 20.0]])
+    asked = np.array([[0.0, 0.0], [7.0, 0.0]])
+    assert prediction_places(asked, places).tolist() == [[7.0, 0.0]]
+    assert prediction_places(places, places).tolist() == places.tolist()
+
+
+def test_squares_are_at_least_five_cells_wide():
+    plan = plan_of("leave_one_out", training_set(cells_at([39] * 20, range(20), [0, 1] * 10)),
+                   square_m=100, n_folds=None)  # fmt: skip
+    assert plan.names[1] == "block N4900000 E500500"
+    assert plan.n_folds == 4
 
 
 @pytest.mark.parametrize("points", [np.empty((0, 2)), np.zeros(3)])

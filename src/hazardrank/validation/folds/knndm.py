@@ -39,6 +39,8 @@ MOST_MEASURED = 2000
 MOST_IN_A_FOLD = 0.5
 #: Points along the longer side of the extent, where no prediction points are given.
 POINTS_ALONG = 40
+#: Points nearer than this to a labelled cell's centre are that cell.
+SAME_PLACE_M = 0.5
 
 
 class NearestNeighbourFolds(FoldMaker):
@@ -106,6 +108,8 @@ class NearestNeighbourFolds(FoldMaker):
 def prediction_places(given: PredictionPoints | None, places: Places) -> Places:
     """Return where the model will be asked: the given points, or a lattice over the extent.
 
+    Points on labelled cells are left out, unless all are.
+
     Parameters
     ----------
     given : ndarray of shape (n_points, 2), callable that returns it, or None
@@ -126,12 +130,19 @@ def prediction_places(given: PredictionPoints | None, places: Places) -> Places:
                 where="validation.folds",
                 remedy="Give easting and northing of at least one point, shape (n_points, 2).",
             )
-        return points
+        return _unlabelled(points, places)
     low, high = places.min(axis=0), places.max(axis=0)
     step_m = max(float((high - low).max()) / POINTS_ALONG, 1.0)
     east = np.arange(low[0], high[0] + step_m / 2, step_m)
     north = np.arange(low[1], high[1] + step_m / 2, step_m)
-    return np.stack(np.meshgrid(east, north), axis=-1).reshape(-1, 2)
+    return _unlabelled(np.stack(np.meshgrid(east, north), axis=-1).reshape(-1, 2), places)
+
+
+def _unlabelled(points: Places, places: Places) -> Places:
+    """Leave out points on labelled cells: records say more of those than a model."""
+    distance_m, _ = KDTree(places).query(points)
+    apart = np.asarray(distance_m) > SAME_PLACE_M
+    return points[apart] if apart.any() else points
 
 
 def held_out_distance_m(

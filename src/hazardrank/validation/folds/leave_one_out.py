@@ -15,6 +15,9 @@ from hazardrank.validation.folds.maker import ALWAYS_TRAINS, Assignment, FoldMak
 from hazardrank.validation.folds.places import along_the_land, land_of, places_of
 from hazardrank.validation.training_set import LocationTest
 
+#: Squares are at least so many cells wide: single cells are no land.
+FEWEST_CELLS_ACROSS = 5
+
 
 class LeaveOneOutFolds(FoldMaker):
     """One hazard at a time, or one square of ``square_m`` of land without hazards.
@@ -39,7 +42,8 @@ class LeaveOneOutFolds(FoldMaker):
     ) -> Assignment:
         """Assign the cells of each drawn hazard or square to a fold of its own."""
         del groups, seed
-        unit, names = _units(cells, self.settings.square_m)
+        square_m = max(self.settings.square_m, FEWEST_CELLS_ACROSS * cells.grid.cell_size_m)
+        unit, names = _units(cells, square_m)
         chosen = _drawn(unit, cells, n_folds)
         fold_of_unit = np.full(len(names), ALWAYS_TRAINS, np.int64)
         fold_of_unit[chosen] = np.arange(len(chosen))
