@@ -418,7 +418,7 @@ def _advice(
         are = "is" if unit == "buffer" else "are"
         advice.append(
             f"The {unit} of {_length(size_m)} {are} smaller than the {_length(range_m)} over "
-            f"which residuals are alike, so skill is overstated: {change}."
+            f"which residuals are alike, so skill may be overstated: {change}."
         )
     held_out = _median(distances["test_to_train"])
     asked = _median(distances["prediction_to_sample"])
