@@ -42,6 +42,8 @@ class Difficulty:
         Share of minefield maps that lie where the mines are, 0–1.
     displacement_m : float
         Standard deviation of the shift of the maps that do not, in metres.
+    unfounded : float
+        Reports without any ground, for each report of ordnance that is there.
     detection_m2 : float
         Contaminated area at which a survey visit meets evidence with probability 63 %.
     """
@@ -50,14 +52,15 @@ class Difficulty:
     hidden_strength: float
     right_map_share: float
     displacement_m: float
+    unfounded: float
     detection_m2: float
 
 
 DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
     {
-        "easy": Difficulty(0.04, 0.4, 0.5, 300.0, 10_000.0),
-        "standard": Difficulty(0.12, 0.8, 0.25, 600.0, 25_000.0),
-        "hard": Difficulty(0.35, 1.6, 0.15, 1000.0, 60_000.0),
+        "easy": Difficulty(0.04, 0.3, 0.6, 250.0, 0.2, 20_000.0),
+        "standard": Difficulty(0.12, 0.8, 0.25, 600.0, 0.5, 25_000.0),
+        "hard": Difficulty(0.35, 1.6, 0.15, 1000.0, 0.8, 60_000.0),
     }
 )
 

@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from types import MappingProxyType
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -23,12 +24,16 @@ from hazardrank.simulate.terrain import CODE, fractal
 CONTAMINATED_SHARE = 0.03
 """Share of the world's area the rules may use up; where sites run out, less."""
 
+BELT_ROWS = 3
+"""Rows of belts a front might have at most."""
+SPOTS_PER_VILLAGE = 12
+
 #: Share of the rule-following area by rule.
 RULE_SHARES: Mapping[str, float] = MappingProxyType(
     {
-        "belt": 0.46,
-        "choke_point": 0.07,
-        "bridge": 0.07,
+        "belt": 0.50,
+        "choke_point": 0.06,
+        "bridge": 0.04,
         "height": 0.13,
         "village": 0.21,
         "track": 0.06,
@@ -158,30 +163,39 @@ def _day(span: str, draws: np.random.Generator) -> np.datetime64:
 
 
 def _belts(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
-    """Propose belts ahead of positions: where the ground can be crossed and is in view."""
+    """Propose belts ahead of positions, in several rows: many where an attack may come."""
     fronts = scene.fronts
     for row, line in enumerate(fronts.line):
         toward = -1.0 if fronts.side[row] == "left" else 1.0
-        at_m = 0.0
-        while at_m < line.length - 300.0:
-            length_m = draws.uniform(350.0, 1300.0)
-            piece = stretch(line, at_m, min(at_m + length_m, line.length))
-            at_m += length_m
-            offset_m, depth_m = draws.uniform(130.0, 560.0), draws.uniform(50.0, 190.0)
-            belt = strip(piece, toward * offset_m, depth_m)
+        span = f"{fronts.start[row]}/{fronts.end[row]}"
+        for piece in _rows_of(line, draws):
+            belt = strip(piece, toward * draws.uniform(130.0, 560.0), draws.uniform(50.0, 190.0))
             if belt.is_empty:
                 continue
             middle = np.array([[belt.centroid.x, belt.centroid.y]])
             slope_deg = scene.at(scene.terrain.slope_deg, middle)[0]
             to_road_m = scene.to_roads_m(middle)[0]
             weight = (
-                2.2 * np.log(fronts.laying[row])
+                2.0 * np.log(fronts.laying[row])
                 + 1.5 * _openness(scene, middle)[0]
                 + _approach(slope_deg, to_road_m)
             )
             device = "AT;AP" if to_road_m < 300 else ("AP" if slope_deg > 9 else "AP;AT")
-            span = f"{fronts.start[row]}/{fronts.end[row]}"
             yield Site(belt.centroid.x, belt.centroid.y, float(weight), _drawn(belt), device, span)
+
+
+def _rows_of(line: shapely.LineString, draws: np.random.Generator) -> Iterator[shapely.LineString]:
+    """Yield the stretches of the rows that might be laid along a front."""
+    for _ in range(BELT_ROWS):
+        at_m = draws.uniform(0.0, 400.0)
+        while at_m < line.length - 300.0:
+            end_m = at_m + draws.uniform(350.0, 1300.0)
+            yield stretch(line, at_m, min(end_m, line.length))
+            at_m = end_m
+
+
+def _drawn(polygon: Polygon) -> Callable[[np.random.Generator], Polygon]:
+    return lambda _: polygon
 
 
 def _approach(slope_deg: float, to_road_m: float) -> float:
@@ -193,10 +207,6 @@ def _approach(slope_deg: float, to_road_m: float) -> float:
     if slope_deg < 8.0:
         return float(2.5 * np.exp(-to_road_m / 500.0))
     return float(2.0 * (1.0 - np.exp(-to_road_m / 700.0)) - (slope_deg / 16.0) ** 2)
-
-
-def _drawn(polygon: Polygon) -> Callable[[np.random.Generator], Polygon]:
-    return lambda _: polygon
 
 
 def _openness(scene: Scene, points: Points) -> NDArray[np.float64]:
@@ -282,12 +292,13 @@ def _heights(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
 def _villages(scene: Scene, draws: np.random.Generator) -> Iterator[Site]:
     """Propose gardens and edges of abandoned villages; weightier near the front."""
     places = scene.settlements
-    centres = np.repeat(places.points[places.abandoned], 5, axis=0)
-    reach_m = np.repeat(200.0 + 6.0 * np.sqrt(places.people[places.abandoned]), 5)
+    centres = np.repeat(places.points[places.abandoned], SPOTS_PER_VILLAGE, axis=0)
+    reach_m = 200.0 + 6.0 * np.sqrt(places.people[places.abandoned])
+    reach_m = np.repeat(reach_m, SPOTS_PER_VILLAGE)
     turn = draws.uniform(0, 2 * np.pi, len(centres))
     away_m = reach_m * draws.uniform(0.9, 1.5, len(centres))
     points = centres + np.column_stack([away_m * np.cos(turn), away_m * np.sin(turn)])
-    weights = _between(scene, points, 0.0, 3500.0) + 0.5 * _openness(scene, points)
+    weights = 2.0 * _between(scene, points, 0.0, 2500.0) + 1.5 * _openness(scene, points)
     yield from _patches(points, weights, (90.0, 210.0), "AP;UXO", "1992-03-01/1996-01-01", 0, 2.0)
 
 

@@ -152,7 +152,7 @@ def map_rows(scene: Scene, minefields: Minefields) -> list[Row]:
     for row in np.flatnonzero(mapped):
         polygon = _as_mapped(scene, minefields.polygon[row], draws)
         rows.append(_map_row(polygon, str(minefields.device[row]), draws))
-    n_false = round(0.15 * len(rows)) + 1
+    n_false = round(0.3 * scene.frame.difficulty.unfounded * len(rows)) + 1
     for easting, northing in _false_places(scene, n_false, draws):
         polygon = patch(draws, easting, northing, draws.uniform(100.0, 220.0), 3.0)
         rows.append(_map_row(polygon, "AP", draws))
@@ -199,7 +199,7 @@ def report_rows(scene: Scene, minefields: Minefields) -> list[Row]:
     places = places + draws.normal(0, 180.0, places.shape)
     roads = scene.roads.spots(500.0)
     roads = roads[scene.frame.in_district(roads[:, 0], roads[:, 1])]
-    n_unfounded = min(len(roads), round(0.5 * len(places)) + 1)
+    n_unfounded = min(len(roads), round(scene.frame.difficulty.unfounded * len(places)) + 1)
     rumour = roads[draws.choice(len(roads), n_unfounded, replace=False)]
     rumour = rumour + draws.normal(0, 400.0, rumour.shape)
     rows = []
