@@ -539,6 +539,43 @@ class ModelSettings(Settings):
     """Share of held-out units of land (blocks, groups) whose share contaminated the interval
     is to hold."""
 
+    unlabelled: Literal["as_negative", "elkan_noto", "bagging", "nnpu"] = "as_negative"
+    """What unlabelled background (labels.background) is taken for: `as_negative` not
+    contaminated; otherwise some of it is contaminated, as the class prior says: `elkan_noto`
+    rescales the model's probabilities (Elkan & Noto 2008), `bagging` averages models of as many
+    background as contaminated cells drawn (Mordelet & Vert 2014), `nnpu` grows trees by the
+    non-negative risk (Kiryo et al. 2017)."""
+    unlabelled_bags: Annotated[int, Field(ge=2, le=200)] = 10
+    """Models of `unlabelled=bagging`."""
+    class_prior: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the unlabelled land that is contaminated; estimated, with a 95 % interval by
+    bootstrap over units of land, when left out."""
+    class_prior_estimator: Literal["best_bin", "elkan_noto"] = "best_bin"
+    """How the share is estimated: `best_bin` from the cells of the highest scores (Garg et al.
+    2021), `elkan_noto` from the mean score of held-out contaminated cells, which is too high
+    where these cannot be told apart surely. Both take recorded contamination for a fair sample
+    of all contamination."""
+
+    @model_validator(mode="after")
+    def _unlabelled_is_possible(self) -> ModelSettings:
+        if self.unlabelled == "as_negative":
+            return self
+        if self.calibration == "none" or self.interval != "none":
+            raise ValueError(
+                f"unlabelled={self.unlabelled} needs a calibration, and interval=none: without "
+                "released land nothing shows how often an interval holds"
+            )
+        if self.unlabelled != "elkan_noto" and (
+            self.members > 1 or self.tuning.enabled or self.feature_selection != "none"
+        ):
+            raise ValueError(
+                f"unlabelled={self.unlabelled} grows its own trees: set members=1, "
+                "tuning.enabled=false and feature_selection=none"
+            )
+        if self.unlabelled == "nnpu" and self.boosting != "gbdt":
+            raise ValueError("unlabelled=nnpu needs boosting=gbdt")
+        return self
+
     @model_validator(mode="after")
     def _members_to_differ(self) -> ModelSettings:
         if self.interval == "ensemble" and self.members < 2:
@@ -663,6 +700,15 @@ class TrainSettings(RegionCommandSettings):
     compare_with: Path | None = None
     """Output folder of an earlier run on the same folds and cells: what this run gains over it
     is printed and written to `comparison.json`."""
+
+    @model_validator(mode="after")
+    def _unlabelled_cells_are_there(self) -> TrainSettings:
+        if self.model.unlabelled != "as_negative" and self.labels.background is None:
+            raise ValueError(
+                f"model.unlabelled={self.model.unlabelled} is for unlabelled background: choose "
+                "labels=background, or leave model.unlabelled=as_negative"
+            )
+        return self
 
 
 class CheckSettings(TrainSettings):

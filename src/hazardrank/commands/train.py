@@ -24,6 +24,7 @@ from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
 from hazardrank.model.effects import FoldEffects
 from hazardrank.model.ensemble import Ensemble
+from hazardrank.model.positive_unlabelled import PositiveUnlabelled
 from hazardrank.model.selection import TunedLearner, learner_for
 from hazardrank.reporting.model_card import MODEL_CARD_HTML
 from hazardrank.reporting.progress import Progress
@@ -124,7 +125,7 @@ class Study:
     settings: TrainSettings
     case: Case
     plan: FoldPlan
-    learner: BoostedTrees | Ensemble | TunedLearner
+    learner: BoostedTrees | Ensemble | TunedLearner | PositiveUnlabelled
     guard_notes: list[str]
     progress: Progress
 
@@ -263,6 +264,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
         **result.metrics(asdict(study.case.counts)),
+        "unlabelled": bundle.training.get("unlabelled"),
         "outside_domain_share": domain.get("outside_domain_share"),
         "applicability": domain or None,
         "interval": _interval(settings.model, bundle, result),

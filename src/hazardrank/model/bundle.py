@@ -36,6 +36,7 @@ from hazardrank.model.boosted import (
 from hazardrank.model.calibration import Calibrator, calibrator_from_json
 from hazardrank.model.ensemble import Ensemble, EnsembleModel
 from hazardrank.model.intervals import Interval, estimate, interval_from_json
+from hazardrank.model.positive_unlabelled import PositiveUnlabelled, PositiveUnlabelledModel
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.learner import Estimate
 from hazardrank.validation.training_set import Matrix
@@ -127,8 +128,8 @@ class Bundle:
     @classmethod
     def of(
         cls,
-        model: BoostedModel | EnsembleModel | BlendedModel,
-        learner: BoostedTrees | Ensemble | TunedLearner,
+        model: BoostedModel | EnsembleModel | BlendedModel | PositiveUnlabelledModel,
+        learner: BoostedTrees | Ensemble | TunedLearner | PositiveUnlabelled,
         provenance: Mapping[str, Any],
     ) -> Bundle:
         """Return the bundle of a trained model, shifted to ``settings.prevalence`` if given."""
@@ -143,7 +144,7 @@ class Bundle:
             learner.seed,
             model.summary(),
             provenance,
-            weights=model.shares if isinstance(model, BlendedModel) else (),
+            weights=getattr(model, "shares", ()),
             interval=model.interval,
         )
 

@@ -57,6 +57,10 @@ class Calibrator:
     shift : float
         Added to the log-odds of every likelihood: the change of base rate, see
         :meth:`shifted`.
+    label_frequency : float or None
+        Where the trees tell labelled from unlabelled cells, the share of contaminated cells
+        that is labelled, ``c``: calibrated scores ``g`` are then probabilities to be labelled
+        and likelihoods ``(1 - c) / c · g / (1 - g)`` (Elkan & Noto 2008, equation 3).
     """
 
     method: str
@@ -64,6 +68,7 @@ class Calibrator:
     reason: str | None = None
     judged: Mapping[str, float] = field(default_factory=dict)
     shift: float = 0.0
+    label_frequency: float | None = None
 
     def apply(self, scores: NDArray[np.floating]) -> Floats:
         """Return likelihoods.
@@ -80,6 +85,8 @@ class Calibrator:
         """
         inner = np.clip(np.ascontiguousarray(scores, np.float64), EDGE, 1 - EDGE)
         likelihood = np.clip(_APPLY[self.method](inner, self.parameters), EDGE, 1 - EDGE)
+        if self.label_frequency is not None:
+            likelihood = among_unlabelled(likelihood, self.label_frequency)
         return shift_log_odds(likelihood, self.shift)
 
     def shifted(self, prevalence: float, target: float) -> Calibrator:
@@ -114,13 +121,16 @@ class Calibrator:
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which :func:`calibrator_from_json` rebuilds this to the bit."""
         parameters = {name: list(values) for name, values in sorted(self.parameters.items())}
-        return {
+        values = {
             "method": self.method,
             "parameters": parameters,
             "reason": self.reason,
             "judged": dict(self.judged),
             "shift": self.shift,
         }
+        if self.label_frequency is not None:
+            values["label_frequency"] = self.label_frequency
+        return values
 
 
 def shift_log_odds(likelihood: Floats, shift: float) -> Floats:
@@ -136,6 +146,23 @@ def shift_log_odds(likelihood: Floats, shift: float) -> Floats:
     if shift == 0:
         return likelihood
     return np.clip(expit(logit(likelihood) + shift), EDGE, 1 - EDGE)
+
+
+def among_unlabelled(labelled: Floats, label_frequency: float) -> Floats:
+    """Return how likely unlabelled cells are contaminated, strictly between 0 and 1.
+
+    Elkan & Noto 2008, *Learning classifiers from only positive and unlabeled data*, KDD,
+    equation 3; clipped, because estimates may exceed 1.
+
+    Parameters
+    ----------
+    labelled : ndarray of float64, shape (n,)
+        Probabilities to be labelled, strictly between 0 and 1; NaN stays NaN.
+    label_frequency : float
+        Share of the contaminated cells that is labelled, in 0–1, both ends excluded.
+    """
+    odds = (1 - label_frequency) / label_frequency
+    return np.clip(odds * (labelled / (1 - labelled)), EDGE, 1 - EDGE)
 
 
 def calibrator_from_json(values: Mapping[str, Any]) -> Calibrator:
@@ -156,6 +183,7 @@ def calibrator_from_json(values: Mapping[str, Any]) -> Calibrator:
             values.get("reason"),
             {str(name): float(brier) for name, brier in values.get("judged", {}).items()},
             float(values.get("shift", 0.0)),
+            None if (given := values.get("label_frequency")) is None else float(given),
         )
         _check(calibrator)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -170,6 +198,8 @@ def _check(calibrator: Calibrator) -> None:
         raise ValueError("parameters are not finite")
     if not np.isfinite(calibrator.shift):
         raise ValueError("the shift is not finite")
+    if calibrator.label_frequency is not None and not 0 < calibrator.label_frequency < 1:
+        raise ValueError("the label frequency is not strictly between 0 and 1")
     if calibrator.method == "isotonic":
         knots, values = calibrator.parameters["score"], calibrator.parameters["likelihood"]
         if len(knots) != len(values) or len(knots) < 2 or (np.diff(knots) <= 0).any():

@@ -67,7 +67,7 @@ class EnsembleModel:
     @cached_property
     def held_out(self) -> HeldOutScores | None:
         """Mean scores of the inner folds that calibrated; ``None`` where none were needed."""
-        return _mean_held_out(self.members)
+        return mean_held_out(self.members)
 
     def scores(self, matrix: Matrix) -> Floats:
         """Return uncalibrated scores in 0–1, shape (n_rows,): the mean over the members."""
@@ -128,7 +128,7 @@ class Ensemble:
             self._trees(seed).fit(side, self._times(side, seed)) for seed in self._seeds()
         )
         trees = BoostedTrees(self.settings, self.specs, self.threads, self.seed)
-        held_out = _mean_held_out(members)
+        held_out = mean_held_out(members)
         calibrator = trees.calibrator(held_out)
         spread = _held_out_spread(members, calibrator)
         return EnsembleModel(members, calibrator, trees.interval(calibrator, held_out, spread))
@@ -179,7 +179,8 @@ def _both(contaminated: NDArray[np.bool_]) -> bool:
     return bool(contaminated.any() and not contaminated.all())
 
 
-def _mean_held_out(members: Sequence[BoostedModel]) -> HeldOutScores | None:
+def mean_held_out(members: Sequence[BoostedModel]) -> HeldOutScores | None:
+    """Return the inner held-out cells with the members' mean score."""
     first = members[0].held_out
     if first is None:
         return None

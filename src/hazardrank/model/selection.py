@@ -37,6 +37,7 @@ from hazardrank.model.candidates import (
 from hazardrank.model.ensemble import Ensemble, learner_of
 from hazardrank.model.feature_selection import choose_features
 from hazardrank.model.inner_bench import InnerBench, InnerScores
+from hazardrank.model.positive_unlabelled import PositiveUnlabelled
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.learner import TrainingSide
 
@@ -58,7 +59,7 @@ def learner_for(
     threads: int,
     seed: int,
     origin: str = "",
-) -> BoostedTrees | Ensemble | TunedLearner:
+) -> BoostedTrees | Ensemble | TunedLearner | PositiveUnlabelled:
     """Return the learner that some settings ask for.
 
     Parameters
@@ -75,6 +76,11 @@ def learner_for(
         What else decides the result, such as the digest of the code: studies of another
         origin are not continued.
     """
+    if settings.unlabelled != "as_negative":
+        # Rescaled or re-weighted, it is still told apart by a learner of the same settings.
+        plain = settings.model_copy(update={"unlabelled": "as_negative"})
+        base = learner_for(plain, specs, threads, seed, origin)
+        return PositiveUnlabelled(settings, tuple(specs), threads, seed, base)
     asked = settings.tuning.enabled or settings.feature_selection != "none"
     small_tables = settings.forest_below_cells > 0 and settings.boosting == "gbdt"
     if asked or (small_tables and settings.members == 1):
