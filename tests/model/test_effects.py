@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from hazardrank.model.effects import (
     FoldEffects,
+    _skill,
     accumulated_local_effects,
     blocks_of,
     partial_dependence,
     permuted_blocks,
 )
 from hazardrank.settings import ExplanationSettings
+from hazardrank.validation.metrics import brier, roc_auc
 from tests.validation.cases import scattered
 
 
@@ -100,9 +102,16 @@ def test_only_what_the_model_uses_is_important():
     found = {one["group"]: one for one in table_like(watched(Line(0.1, 0.0))).importance()}
     assert found["feature_0"]["roc_auc"] > 0.1
     assert found["feature_0"]["low"] <= found["feature_0"]["roc_auc"] <= found["feature_0"]["high"]
-    assert found["feature_1"]["roc_auc"] == 0
-    assert found["feature_1"]["brier"] == 0
+    assert found["feature_1"]["roc_auc"] == pytest.approx(0, abs=1e-12)
+    assert found["feature_1"]["brier"] == pytest.approx(0, abs=1e-12)
     assert found["feature_0"]["n_folds"] == 2
+
+
+def test_losses_are_those_of_the_metrics_in_use():
+    likelihood = np.array([0.1, 0.4, 0.4, 0.9, 0.2])
+    contaminated = np.array([False, True, False, True, True])
+    expected = [roc_auc(contaminated, likelihood), brier(contaminated, likelihood)]
+    assert _skill(likelihood, contaminated) == pytest.approx(expected)
 
 
 def table_like(effects):

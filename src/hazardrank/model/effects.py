@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from hazardrank.features.base import FeatureSpec
 from hazardrank.labels.cells import LabelledCells
 from hazardrank.model.explain import feature_groups
 from hazardrank.settings import ExplanationSettings
 from hazardrank.validation.learner import FittedModel
-from hazardrank.validation.metrics import brier, roc_auc
 from hazardrank.validation.training_set import Matrix
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,8 @@ Rows = NDArray[np.int64]
 
 MAX_PERMUTED_CELLS = 20_000
 """Held-out cells permuted, over all folds; more are sampled."""
+ROWS_AT_ONCE = 20_000
+"""Rows predicted in one call: many small calls cost more than they compute."""
 MAX_CURVE_FOLDS = 20
 """Folds' models of which curves are drawn."""
 
@@ -84,14 +86,22 @@ class FoldEffects:
         contaminated = self.cells.contaminated[rows]
         if contaminated.all() or not contaminated.any():
             return
-        plain = _skill(model, matrix, contaminated)
+        plain = _skill(model.likelihood(matrix), contaminated)
         blocks = blocks_of(self.cells.easting[rows], self.cells.northing[rows], self.block_m)
-        for name, columns in feature_groups(self.specs).items():
-            drops = []
-            for _ in range(self.settings.n_repeats):
-                mixed = matrix.copy()
-                mixed[:, columns] = matrix[permuted_blocks(blocks, draw)][:, columns]
-                drops.append(plain - _skill(model, mixed, contaminated))
+        groups = feature_groups(self.specs)
+        repeated = [name for name in groups for _ in range(self.settings.n_repeats)]
+        at_once = max(1, ROWS_AT_ONCE // len(rows))
+        found: dict[str, list[Floats]] = {name: [] for name in groups}
+        for first in range(0, len(repeated), at_once):
+            names = repeated[first : first + at_once]
+            mixed = np.tile(matrix, (len(names), 1)).reshape(len(names), *matrix.shape)
+            for place, name in enumerate(names):
+                columns = groups[name]
+                mixed[place][:, columns] = matrix[permuted_blocks(blocks, draw)][:, columns]
+            likelihood = model.likelihood(mixed.reshape(-1, matrix.shape[1]))
+            for name, one in zip(names, likelihood.reshape(len(names), -1), strict=True):
+                found[name].append(plain - _skill(one, contaminated))
+        for name, drops in found.items():
             drop = np.mean(drops, axis=0)
             self._drops.setdefault(name, []).append((float(drop[0]), float(-drop[1])))
 
@@ -261,11 +271,13 @@ def accumulated_local_effects(predict: Any, matrix: Matrix, column: int, edges: 
     return np.asarray(effect - centre, np.float64)
 
 
-def _skill(model: FittedModel, matrix: Matrix, contaminated: NDArray[np.bool_]) -> Floats:
-    likelihood = model.likelihood(matrix)
-    return np.array(
-        [roc_auc(contaminated, likelihood), brier(contaminated, likelihood)], np.float64
-    )
+def _skill(likelihood: Floats, contaminated: NDArray[np.bool_]) -> Floats:
+    """Return ROC-AUC (as the rank sum of Mann & Whitney 1947) and Brier score."""
+    n_cells, n_contaminated = len(contaminated), int(contaminated.sum())
+    rank_sum = rankdata(likelihood)[contaminated].sum()
+    above = rank_sum - n_contaminated * (n_contaminated + 1) / 2
+    area = above / (n_contaminated * (n_cells - n_contaminated))
+    return np.array([area, np.mean((likelihood - contaminated) ** 2)])
 
 
 def _band(curves: Sequence[Floats]) -> dict[str, list[float]]:
