@@ -317,6 +317,25 @@ class BackgroundSettings(Settings):
     """Keep background cells at least this far from any recorded hazard."""
     weight: PositiveShare = 1.0
     """Weight in learning."""
+    sampling: Literal["uniform", "buffered", "hard", "propensity_matched"] = "uniform"
+    """Where background is drawn: `uniform` anywhere at least `min_distance_m` from recorded
+    hazards; `buffered` no further than `max_distance_m` either; `hard` the likelier the nearer
+    to recorded hazards, where it is hardest to tell apart; `propensity_matched` as near to
+    `match_layer` as contaminated cells are, so that access tells nothing."""
+    max_distance_m: PositiveMetres = 5000.0
+    """`buffered`: background lies within this distance of a recorded hazard."""
+    hard_distance_m: PositiveMetres = 1000.0
+    """`hard`: the chance to be drawn falls to 37 % over this distance from recorded hazards."""
+    match_layer: Key | None = None
+    """`propensity_matched`: vector layer that access goes by, such as `roads`."""
+
+    @model_validator(mode="after")
+    def _sampling_is_possible(self) -> BackgroundSettings:
+        if self.sampling == "buffered" and self.max_distance_m <= self.min_distance_m:
+            raise ValueError("max_distance_m must be larger than min_distance_m")
+        if self.sampling == "propensity_matched" and self.match_layer is None:
+            raise ValueError("sampling=propensity_matched needs match_layer, such as roads")
+        return self
 
 
 class LabelSettings(Settings):
@@ -556,6 +575,22 @@ class ModelSettings(Settings):
     where these cannot be told apart surely. Both take recorded contamination for a fair sample
     of all contamination."""
 
+    propensity: Literal["none", "inverse"] = "none"
+    """`inverse`: weight labelled cells by how seldom land like them was surveyed, so that
+    together they stand for the whole area (where released and contaminated cells exist). Helps
+    only if survey went by what the features know. The cost is stated: effective cells."""
+    propensity_cells: Annotated[int, Field(ge=100, le=1_000_000)] = 5000
+    """Cells drawn from the whole area to compare surveyed land with."""
+    propensity_truncation: tuple[Share, Share] = (0.05, 0.95)
+    """Quantiles of the weights at which they are cut."""
+
+    @field_validator("propensity_truncation")
+    @classmethod
+    def _rising(cls, quantiles: tuple[float, float]) -> tuple[float, float]:
+        if not quantiles[0] < quantiles[1]:
+            raise ValueError("give the lower quantile first")
+        return quantiles
+
     @model_validator(mode="after")
     def _unlabelled_is_possible(self) -> ModelSettings:
         if self.unlabelled == "as_negative":
@@ -707,6 +742,11 @@ class TrainSettings(RegionCommandSettings):
             raise ValueError(
                 f"model.unlabelled={self.model.unlabelled} is for unlabelled background: choose "
                 "labels=background, or leave model.unlabelled=as_negative"
+            )
+        if self.model.propensity != "none" and self.labels.background is not None:
+            raise ValueError(
+                "model.propensity weights surveyed land: it is for released and contaminated "
+                "cells, and not for unlabelled background (see labels.background.sampling)"
             )
         return self
 

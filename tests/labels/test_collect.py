@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hazardrank.errors import LabelError
 from hazardrank.grid import SurveyGrid
 from hazardrank.labels import collect as collecting
-from hazardrank.labels.collect import cell_hash, label_region
+from hazardrank.labels.collect import cell_hash, label_region, sample_cells
 from hazardrank.labels.outcomes import Labeller
 from hazardrank.settings import BackgroundSettings, LabelRule, LabelSettings
 from tests.labels.cases import CHA, CLEARED, CRS, GRID, at, point, records
@@ -173,6 +174,110 @@ def test_the_hash_is_uniform_and_its_streams_differ():
     # 1,600 cells in 8 bins: 200 each, standard deviation 13.2; five of them.
     assert np.abs(counts - 200).max() < 66
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.13
+
+
+def away_m(region):
+    """Distance of the background to the southern edge of the wide grid, in metres."""
+    return region.cells.northing[region.cells.outcome == -1] - 4_900_000
+
+
+def southern():
+    """Contaminated land all along the southern edge, one cell deep."""
+    return records(hazard_areas=[square(0, 0, 400, 10)])
+
+
+def test_buffered_background_lies_in_a_ring():
+    ring = BackgroundSettings(
+        per_contaminated=1000, sampling="buffered", min_distance_m=50, max_distance_m=100
+    )
+    region = collect(southern(), CHA, grid=WIDE, background=ring)
+    # Centres 65 … 105 m from the edge lie 55 … 95 m from the hazard: five rows of forty.
+    assert sorted(set(away_m(region).tolist())) == [65.0, 75.0, 85.0, 95.0, 105.0]
+    assert region.n_background == 200
+
+
+def test_hard_background_is_drawn_by_its_distance():
+    hazards = records(hazard_areas=[square(0, 0, 100, 10)])
+    near, anywhere = (
+        collect(hazards, CHA, grid=WIDE, background=BackgroundSettings(**how))
+        for how in (
+            {"per_contaminated": 10, "sampling": "hard", "hard_distance_m": 50},
+            {"per_contaminated": 10},
+        )
+    )
+    assert near.n_background == anywhere.n_background == 100
+    assert away_m(near).mean() < 0.6 * away_m(anywhere).mean()
+    # By chance, not the nearest: some lies further than a hundred cells would reach.
+    assert away_m(near).max() > 120
+
+
+def to_the_west(easting, northing):
+    return easting - 500_000
+
+
+def matched(hazards, per_contaminated=2, **more):
+    background = BackgroundSettings(
+        per_contaminated=per_contaminated, sampling="propensity_matched", match_layer="roads"
+    )
+    chosen = LabelSettings(rules=[LabelRule(**CHA)], background=background)
+    how = {"block_cells": 16, "seed": 0, **more}
+    return label_region(
+        WIDE, everywhere, Labeller(hazards, chosen), chosen, match_distance=to_the_west, **how
+    )
+
+
+def test_matched_background_lies_as_near_to_the_layer_as_contaminated_land():
+    region = matched(records(hazard_areas=[square(0, 0, 100, 40)]))
+    cells = region.cells
+    west_m = (cells.easting - 500_000)[cells.outcome == -1]
+    assert west_m.max() < 100
+    # Ten columns in five strata of two; as much background from each.
+    assert np.bincount((west_m // 20).astype(int)).tolist() == [16] * 5
+    assert len(west_m) == 80
+    with pytest.raises(LabelError, match="matched on the distance to a layer"):
+        collect(
+            southern(),
+            CHA,
+            grid=WIDE,
+            background=BackgroundSettings(sampling="propensity_matched", match_layer="roads"),
+        )
+
+
+@given(block_cells=st.integers(3, 40), sampling=st.sampled_from(["buffered", "hard"]))
+@settings(max_examples=10, deadline=None)
+def test_chosen_background_does_not_depend_on_the_tiling(block_cells, sampling):
+    background = BackgroundSettings(
+        per_contaminated=3, sampling=sampling, hard_distance_m=60, max_distance_m=200
+    )
+    hazards = records(hazard_areas=[square(0, 0, 60, 10)])
+    first, second = (
+        collect(hazards, CHA, grid=WIDE, block_cells=cells, background=background)
+        for cells in (40, block_cells)
+    )
+    assert drawn(first) == drawn(second)
+    hazards = records(hazard_areas=[square(0, 0, 100, 40)])
+    assert drawn(matched(hazards, block_cells=block_cells)) == drawn(matched(hazards))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"sampling": "buffered", "min_distance_m": 10, "max_distance_m": 5}, "larger than min"),
+        ({"sampling": "propensity_matched"}, "needs match_layer"),
+    ],
+)
+def test_sampling_that_cannot_be_is_refused(asked, said):
+    with pytest.raises(ValidationError, match=said):
+        BackgroundSettings(**asked)
+
+
+def test_a_sample_of_the_area_has_the_asked_size_whatever_the_tiling():
+    row, col = sample_cells(WIDE, western, 50, 40, 3)
+    assert len(row) == 50
+    assert western(WIDE)[row, col].all()
+    again = sample_cells(WIDE, western, 50, 7, 3)
+    np.testing.assert_array_equal(np.stack([row, col]), np.stack(again))
+    assert len(sample_cells(GRID, everywhere, 1000, 4, 3)[0]) == 100
 
 
 # ------------------------------------------------------------------ thinning

@@ -18,7 +18,7 @@ from hazardrank.features.base import FeatureSpec
 from hazardrank.features.feature_set import FeatureSet, build_features
 from hazardrank.grid import SurveyGrid
 from hazardrank.labels.cells import LabelledCells
-from hazardrank.labels.collect import LabelledRegion, label_region
+from hazardrank.labels.collect import DistanceTo, LabelledRegion, label_region, sample_cells
 from hazardrank.labels.outcomes import Labeller
 from hazardrank.model.bundle import Bundle
 from hazardrank.records import HazardRecords
@@ -80,6 +80,9 @@ class Case(Protocol):
     def prediction_points(self) -> NDArray[np.float64]:
         """Where the model will be asked: easting and northing of some cells of the area."""
 
+    def area_sample(self, n_cells: int, progress: Progress) -> tuple[Matrix, NDArray[np.float64]]:
+        """Layer features of cells drawn from the whole area, and their easting and northing."""
+
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
     ) -> ScoreSummary:
@@ -108,7 +111,7 @@ def make_simulated_data(settings: RegionCommandSettings, progress: Progress) -> 
             ensure_district(settings.region.simulated, folder)
 
 
-def prepare_case(settings: RegionCommandSettings, progress: Progress) -> Case:
+def prepare_case(settings: RegionCommandSettings, progress: Progress) -> LayerCase | TableCase:
     """Open the region and build its training set.
 
     Raises
@@ -158,6 +161,17 @@ class LayerCase:
         """Cells of the area on an even lattice, about :data:`MOST_POINTS` of them."""
         return cells_on_a_lattice(self.layers.grid, self.layers.area)
 
+    def area_sample(self, n_cells: int, progress: Progress) -> tuple[Matrix, NDArray[np.float64]]:
+        """Return layer features of at most `n_cells` cells drawn from the area, and places.
+
+        Every block that holds one of them is computed; memory grows with `n_cells` alone.
+        """
+        grid, block_cells = self.layers.grid, self.settings.compute.block_cells
+        row, col = sample_cells(grid, self.layers.inside, n_cells, block_cells, self.settings.seed)
+        with progress.stage("Computing features of the area", None, "blocks") as advance:
+            matrix = self.features.at_cells(row, col, self.layers, block_cells, on_block=advance)
+        return matrix, np.column_stack(grid.centres(row, col))
+
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress
     ) -> ScoreSummary:
@@ -198,7 +212,9 @@ def cells_on_a_lattice(
     ndarray of float64, shape (n_points, 2)
         Easting and northing in metres.
     """
-    share = 1.0 if area is None else min(1.0, shapely.area(area) / (grid.n_cells * grid.cell_area_m2))
+    share = (
+        1.0 if area is None else min(1.0, shapely.area(area) / (grid.n_cells * grid.cell_area_m2))
+    )
     step = max(1, round((grid.n_cells * max(share, 1e-4) / most) ** 0.5))
     row, col = np.meshgrid(
         np.arange(min(step // 2, grid.n_rows - 1), grid.n_rows, step),
@@ -241,8 +257,36 @@ def label_layers(
             settings.compute.block_cells,
             settings.seed,
             on_block=advance,
+            match_distance=_match_distance(settings, layers),
         )
     return labeller, labelled
+
+
+def _match_distance(settings: RegionCommandSettings, layers: FileLayers) -> DistanceTo | None:
+    """Return the distance to the layer that background is matched on, where there is one."""
+    background = settings.labels.background
+    if background is None or background.sampling != "propensity_matched":
+        return None
+    key = str(background.match_layer)
+    found = layers.catalogue.get(key)
+    if found is None or found.is_raster:
+        raise LabelError(
+            f"there is no vector layer '{key}' in the region's catalogue",
+            where="labels.background.match_layer",
+            remedy=f"Layers: {', '.join(sorted(layers.catalogue))}.",
+        )
+    tree = shapely.STRtree(np.asarray(layers.vectors(key, layers.grid.bounds).geometry.array))
+    if len(tree) == 0:
+        raise LabelError(f"layer '{key}' is empty", where="labels.background.match_layer")
+
+    def distance_m(
+        easting: NDArray[np.float64], northing: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        points = shapely.points(easting, northing)
+        found = tree.query_nearest(points, all_matches=False, return_distance=True)
+        return np.asarray(found[1], np.float64)
+
+    return distance_m
 
 
 def _layer_case(settings: RegionCommandSettings, progress: Progress) -> LayerCase:
@@ -371,6 +415,16 @@ class TableCase:
         assert source is not None
         row, col = _positions(self.grid, self.table, steps, source.crs)
         return np.column_stack(self.grid.centres(row, col))
+
+    def area_sample(self, n_cells: int, progress: Progress) -> tuple[Matrix, NDArray[np.float64]]:
+        """Return features of at most `n_cells` rows drawn from the table, and their places."""
+        n_rows = len(self.table.outcome)
+        rng = np.random.default_rng([self.settings.seed, 53])
+        rows = np.sort(rng.choice(n_rows, min(n_cells, n_rows), replace=False))
+        source = self.settings.region.table
+        assert source is not None
+        row, col = _positions(self.grid, self.table, rows, source.crs)
+        return self.table.features[rows], np.column_stack(self.grid.centres(row, col))
 
     def score(
         self, bundle: Bundle, output_dir: Path, tags: dict[str, str], progress: Progress

@@ -19,6 +19,7 @@ from hazardrank.commands.check import check, stop_on_errors
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import Case, data_dir_of, make_simulated_data, prepare_case
 from hazardrank.commands.provenance import Provenance, code_digest, provenance_of
+from hazardrank.commands.survey_weights import weigh_by_propensity, weights_note
 from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
@@ -84,8 +85,8 @@ def run(settings: TrainSettings) -> None:
     make_simulated_data(settings, progress)
     findings = stop_on_errors(check(settings, progress), strict=settings.strict_checks)
     provenance = provenance_of(settings, data_dir_of(settings))
-    case = prepare_case(settings, progress)
-    study = Study.of(settings, case, progress)
+    case, weights = weigh_by_propensity(settings, prepare_case(settings, progress), progress)
+    study = Study.of(settings, case, progress, weights)
     if settings.compare_with is not None:
         planned = planned_run(case.training, study.plan, settings.validation)
         require_same_evaluation(read_evaluated_run(settings.compare_with), planned)
@@ -128,9 +129,16 @@ class Study:
     learner: BoostedTrees | Ensemble | TunedLearner | PositiveUnlabelled
     guard_notes: list[str]
     progress: Progress
+    survey_weights: dict[str, Any] | None = None
 
     @classmethod
-    def of(cls, settings: TrainSettings, case: Case, progress: Progress) -> Study:
+    def of(
+        cls,
+        settings: TrainSettings,
+        case: Case,
+        progress: Progress,
+        survey_weights: dict[str, Any] | None = None,
+    ) -> Study:
         """Make folds and pass the leakage guard before anything is learned."""
         training, region = case.training, settings.region
         plan = make_folds(
@@ -155,12 +163,13 @@ class Study:
             settings.seed,
             origin=code_digest(),
         )
-        return cls(settings, case, plan, learner, notes, progress)
+        return cls(settings, case, plan, learner, notes, progress, survey_weights)
 
     @property
     def notes(self) -> list[str]:
         """What a reader of the result should know: skipped families, folds, guard findings."""
-        return [*self.case.skipped, *self.plan.skipped, *self.guard_notes]
+        weights = weights_note(self.survey_weights)
+        return [*weights, *self.case.skipped, *self.plan.skipped, *self.guard_notes]
 
     def effects(self) -> FoldEffects | None:
         """Return what watches the folds to explain them, if that is wanted."""
@@ -264,6 +273,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     metrics = {
         **result.metrics(asdict(study.case.counts)),
+        "survey_weights": study.survey_weights,
         "unlabelled": bundle.training.get("unlabelled"),
         "outside_domain_share": domain.get("outside_domain_share"),
         "applicability": domain or None,
@@ -357,6 +367,7 @@ def _run_facts(
         "mlflow_run_id": tracked.run_id,
         **{key: value for key, value in provenance.as_dict().items() if key != "settings"},
         "map": _map_facts(summary),
+        "survey_weights": study.survey_weights,
         "notes": study.notes,
         "check_findings": findings,
     }

@@ -23,15 +23,22 @@ from hazardrank.settings import BackgroundSettings, LabelSettings
 
 #: Cells looked at for each background cell wanted, before all are.
 ENOUGH_CANDIDATES = 3
+#: Cells drawn at random for each background cell wanted, of which `hard` and
+#: `propensity_matched` choose.
+POOL = 20
+#: Strata of distance in which background matches contaminated cells.
+N_STRATA = 5
 MAX_HASH = 2**64 - 1
 
 InsideTest = Callable[[SurveyGrid], NDArray[np.bool_]]
+DistanceTo = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+"""Easting and northing of points → their distance in metres to the nearest of a layer."""
 
 #: What a block's labels and labelled cells have in common.
 _LABELS = ("outcome", "weight", "hazard_id", "decided", "rule", "historical")
 
 #: Streams of the hash, so that one draw says nothing of another.
-_BACKGROUND, _THINNING = 1, 2
+_BACKGROUND, _THINNING, _CHOICE, _SAMPLE = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ def label_region(
     block_cells: int,
     seed: int,
     on_block: Callable[[int], None] | None = None,
+    match_distance: DistanceTo | None = None,
 ) -> LabelledRegion:
     """Collect what is known of every cell of a region.
 
@@ -110,6 +118,8 @@ def label_region(
         Seed of the background draw and of thinning.
     on_block : callable, optional
         Told of each block done (called with 1).
+    match_distance : callable, optional
+        Distance to the layer that ``propensity_matched`` background goes by.
 
     Returns
     -------
@@ -136,7 +146,7 @@ def label_region(
     if settings.background is not None:
         _no_released_land(n_released)
         background = _draw_background(
-            cells, n_cells, inside, labeller, settings.background, block_cells, seed
+            cells, n_cells, inside, labeller, settings.background, block_cells, seed, match_distance
         )
     everything = _in_order(_concatenate([cells, background]))
     return LabelledRegion(
@@ -226,27 +236,121 @@ def _draw_background(
     settings: BackgroundSettings,
     block_cells: int,
     seed: int,
+    match_distance: DistanceTo | None,
 ) -> LabelledCells:
-    """Return the wanted number of background cells: those of the smallest hashes.
+    """Return the wanted number of background cells.
 
-    Cells are first looked for among the smallest hashes only, as far as should suffice,
-    and among all if that was not enough: the answer is the same.
+    Uniform and buffered: those of the smallest hashes. The other kinds choose among a pool
+    of :data:`POOL` times as many drawn so.
     """
     wanted = round(settings.per_contaminated * int(known.contaminated.sum()))
-    ever = _EverSuspected(labeller, settings.min_distance_m)
-    likely = ENOUGH_CANDIDATES * wanted / max(n_cells, 1)
-    chosen = np.empty((3, 0), np.int64)
-    for share in (likely, 1.0) if likely < 1 else (1.0,):
-        if chosen.shape[1] < wanted:
-            below = np.uint64(int(share * MAX_HASH) if share < 1 else MAX_HASH)
-            chosen = _candidates(known, inside, ever, block_cells, seed, wanted, below)
-    row, col, _ = chosen
+    furthest_m = settings.max_distance_m if settings.sampling == "buffered" else None
+    ever = _EverSuspected(labeller, settings.min_distance_m, furthest_m)
+    chooses = settings.sampling in ("hard", "propensity_matched")
+    pool = (POOL if chooses else 1) * wanted
+    drawn = _pool(known, n_cells, inside, ever, block_cells, seed, pool)
+    if settings.sampling == "hard":
+        drawn = _nearest_likeliest(known.grid, drawn, ever, settings.hard_distance_m, seed, wanted)
+    elif settings.sampling == "propensity_matched":
+        if match_distance is None:
+            raise LabelError(
+                "background is to be matched on the distance to a layer, and none is given",
+                where="labels.background.match_layer",
+            )
+        drawn = _matched(known, drawn, match_distance, wanted)
+    row, col, _ = drawn
     return replace(
         _nothing(known.grid, len(row)),
         row=row.astype(np.int32),
         col=col.astype(np.int32),
         weight=np.full(len(row), settings.weight, np.float32),
     )
+
+
+def sample_cells(
+    grid: SurveyGrid, inside: InsideTest, n_cells: int, block_cells: int, seed: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return row and column of at most `n_cells` cells of the area, drawn at random.
+
+    The cells of the smallest hashes, in order of row and column, whatever the tiling.
+    """
+    drawn = np.empty((3, 0), np.int64)
+    for block in grid.blocks(block_cells):
+        row, col = np.nonzero(inside(block))
+        rank = cell_hash(block, row, col, seed, _SAMPLE)
+        down, across = block.offset_in(grid)
+        here = np.stack([row + down, col + across, rank.view(np.int64)])
+        drawn = _smallest(np.concatenate([drawn, here], axis=1), n_cells)
+    row, col = drawn[:2, np.lexsort((drawn[1], drawn[0]))]
+    return row.astype(np.int32), col.astype(np.int32)
+
+
+def _nearest_likeliest(
+    grid: SurveyGrid,
+    pool: NDArray[np.int64],
+    ever: _EverSuspected,
+    distance_m: float,
+    seed: int,
+    wanted: int,
+) -> NDArray[np.int64]:
+    """Return cells drawn without replacement with weights ``exp(-distance / distance_m)``.
+
+    Efraimidis & Spirakis 2006, *Weighted random sampling with a reservoir*, Information
+    Processing Letters 97: the smallest of ``-log(u) / weight``, here in logarithms.
+    """
+    row, col, _ = pool
+    uniform = (cell_hash(grid, row, col, seed, _CHOICE) + 0.5) / 2.0**64
+    away_m = ever.distance_m(*grid.centres(row, col))
+    key = np.log(-np.log(np.clip(uniform, 1e-300, 1 - 1e-16))) + away_m / distance_m
+    return pool[:, np.lexsort((col, row, key))[:wanted]]
+
+
+def _matched(
+    known: LabelledCells, pool: NDArray[np.int64], distance_to: DistanceTo, wanted: int
+) -> NDArray[np.int64]:
+    """Return the cells of the smallest hashes in each stratum of distance to a layer.
+
+    Strata hold equal numbers of contaminated cells, so equal numbers are drawn from each.
+    Where a stratum has fewer, all of it is taken and the others do not make up for it.
+    """
+    contaminated = known.take(np.flatnonzero(known.contaminated))
+    own_m = distance_to(contaminated.easting, contaminated.northing)
+    edges = np.quantile(own_m, np.linspace(0, 1, N_STRATA + 1)[1:-1])
+    share = np.bincount(np.searchsorted(edges, own_m), minlength=N_STRATA) / len(own_m)
+    away_m = distance_to(*known.grid.centres(pool[0], pool[1]))
+    stratum = np.searchsorted(edges, away_m)
+    # No contaminated cell lies further than the last of them: nor does background.
+    stratum[away_m > own_m.max()] = N_STRATA
+    return np.concatenate(
+        [
+            _smallest(pool[:, stratum == number], round(wanted * share[number]))
+            for number in range(N_STRATA)
+        ],
+        axis=1,
+    )
+
+
+def _pool(
+    known: LabelledCells,
+    n_cells: int,
+    inside: InsideTest,
+    ever: _EverSuspected,
+    block_cells: int,
+    seed: int,
+    wanted: int,
+) -> NDArray[np.int64]:
+    """Return row, column and hash of the `wanted` cells of the smallest hashes.
+
+    Cells are first looked for among the smallest hashes only, as far as should suffice,
+    and among all if that was not enough: the answer is the same.
+    """
+    likely = ENOUGH_CANDIDATES * wanted / max(n_cells, 1)
+    chosen = np.empty((3, 0), np.int64)
+    for share in (likely, 1.0) if likely < 1 else (1.0,):
+        if chosen.shape[1] < wanted:
+            below = np.uint64(int(share * MAX_HASH) if share < 1 else MAX_HASH)
+            chosen = _candidates(known, inside, ever, block_cells, seed, wanted, below)
+    return chosen
 
 
 def _candidates(
@@ -267,7 +371,7 @@ def _candidates(
         rank = cell_hash(block, row, col, seed, _BACKGROUND)
         low = rank <= below
         row, col, rank = row[low], col[low], rank[low]
-        may = ~ever.near(block, row, col)
+        may = ever.allows(block, row, col)
         down, across = block.offset_in(grid)
         row, col, rank = row[may] + down, col[may] + across, rank[may]
         free = ~_in_sorted(row * grid.n_cols + col, taken)
@@ -298,12 +402,36 @@ class _EverSuspected:
     because it was once suspected), whatever the label rules make of it.
     """
 
-    def __init__(self, labeller: Labeller, min_distance_m: float) -> None:
+    def __init__(
+        self, labeller: Labeller, min_distance_m: float, max_distance_m: float | None = None
+    ) -> None:
         records = labeller.records
         tables = (records.hazard_areas, records.accidents, records.clearance)
         geometries = np.concatenate([np.asarray(t.geometry.array, dtype=object) for t in tables])
         self.tree = shapely.STRtree(geometries[~shapely.is_missing(geometries)])
         self.min_distance_m = min_distance_m
+        self.max_distance_m = max_distance_m
+
+    def allows(
+        self, grid: SurveyGrid, row: NDArray[np.int64], col: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Return which cells may be background: neither too near nor too far."""
+        may = ~self.near(grid, row, col)
+        if self.max_distance_m is not None:
+            may &= self.distance_m(*grid.centres(row, col)) <= self.max_distance_m
+        return may
+
+    def distance_m(
+        self, easting: NDArray[np.float64], northing: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the distance of points to the nearest such land; infinite where there is none."""
+        if len(self.tree) == 0 or len(easting) == 0:
+            return np.full(len(easting), np.inf)
+        points = shapely.points(easting, northing)
+        found, distance_m = self.tree.query_nearest(points, all_matches=False, return_distance=True)
+        away_m = np.full(len(easting), np.inf)
+        away_m[found[0]] = distance_m
+        return away_m
 
     def near(
         self, grid: SurveyGrid, row: NDArray[np.int64], col: NDArray[np.int64]

@@ -406,7 +406,7 @@ def _side(
             seen = _inner_matrix(training, plan, settings, k, rows[test], land)[rows]
         inner.append(InnerFold(seen, train, test))
     unit = resampling_units(training, settings.folds).unit[rows]
-    return TrainingSide(own, cells.contaminated[rows], cells.weight[rows], tuple(inner), unit)
+    return TrainingSide(own, cells.contaminated[rows], training.weight[rows], tuple(inner), unit)
 
 
 def _inner_matrix(

@@ -68,6 +68,8 @@ class TrainingSet:
         Builds the history features; ``None`` if there are none.
     groups : ndarray of object, shape (n_cells,), or None
         Name of the district or group of each cell (``""`` outside all), where there is one.
+    survey_weight : ndarray of float32, shape (n_cells,), or None
+        Multiplies the evidence weight in learning: how much land each cell stands for.
     """
 
     cells: LabelledCells
@@ -75,11 +77,18 @@ class TrainingSet:
     layer_features: Matrix
     history: HistoryBuilder | None = None
     groups: NDArray[np.object_] | None = None
+    survey_weight: NDArray[np.float32] | None = None
 
     @property
     def names(self) -> list[str]:
         """Feature names in column order."""
         return [spec.name for spec in self.specs]
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """Weight of each cell in learning: evidence, and the land it stands for."""
+        evidence = self.cells.weight
+        return evidence if self.survey_weight is None else evidence * self.survey_weight
 
     def matrix(
         self,
