@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import kernels, memory, stages
+from benchmarks import applicability, kernels, memory, stages
 from benchmarks.report import keep, show
 
-BENCHMARKS = {"kernels": kernels.run, "stages": stages.run, "memory": memory.run}
+BENCHMARKS = {
+    "kernels": kernels.run,
+    "stages": stages.run,
+    "applicability": applicability.run,
+    "memory": memory.run,
+}
 
 
 def main() -> None:
