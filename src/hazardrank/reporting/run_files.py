@@ -291,7 +291,8 @@ def base_rate_sentence(
     if prevalence is not None:
         return (
             f"Likelihood is shifted to land of which {100 * prevalence:.2g} % of cells are "
-            "contaminated, as the settings say; the shift holds where contaminated cells look alike there."
+            "contaminated, as the settings say; the shift holds where contaminated cells look "
+            "alike there."
         )
     if n_background or not n_contaminated + n_released:
         return ""
