@@ -24,7 +24,9 @@ from hazardrank.validation.cross_validation import training_side
 def settings_of(*overrides: str) -> TrainSettings:
     """Return training settings as Hydra composes them."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        values: Any = OmegaConf.to_container(compose("train", overrides=list(overrides)), True)
+        values: Any = OmegaConf.to_container(
+            compose("train", overrides=list(overrides)), resolve=True
+        )
     return validate(TrainSettings, values)
 
 

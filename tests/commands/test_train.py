@@ -203,3 +203,55 @@ def test_a_ready_table_trains_without_any_layer(run_module: Run, tmp_path: Path)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert len(metrics["folds"]) == 6
     assert metrics["pooled"]["roc_auc"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["model.propensity=inverse", "model.propensity_cells=1000"],
+        ["labels=background", "model.unlabelled=elkan_noto", "labels.background.sampling=hard"],
+        ["labels=background", "model.unlabelled=bagging", "model.unlabelled_bags=2"],
+        [
+            "labels=background",
+            "model.unlabelled=nnpu",
+            "labels.background.sampling=propensity_matched",
+            "labels.background.match_layer=roads",
+        ],
+    ],
+)
+def test_options_for_biased_records_leave_likelihoods_and_say_what_they_did(
+    options: list[str], tmp_path: Path, district: Path
+) -> None:
+    quick = ["explanation.enabled=false", "validation.random_split=false", "tracking=off"]
+    quick += ["validation.baselines=[prevalence]", "validation.bootstrap=20"]
+    result = run_in(
+        tmp_path, "train", *SMALL, *quick, *options, f"data_dir={district}", "output_dir=out"
+    )
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    with rasterio.open(tmp_path / "out" / "contamination_likelihood.tif") as found:
+        likelihood = found.read(1, masked=True).compressed()
+    assert len(likelihood) > 0
+    assert ((likelihood >= 0) & (likelihood <= 1)).all()
+    if "labels=background" in options:
+        facts = metrics["unlabelled"]
+        assert facts["method"] in options[1]
+        assert 0 < facts["class_prior"] < 1
+        assert metrics["survey_weights"] is None
+    else:
+        facts = metrics["survey_weights"]
+        assert facts["effective_cells"] <= facts["n_cells"] == metrics["n_labelled"]
+        assert "equally weighted" in (tmp_path / "out" / "run.json").read_text()
+
+
+def test_options_for_unlabelled_land_are_refused_on_released_land(
+    tmp_path: Path, district: Path
+) -> None:
+    given = [f"data_dir={district}", "output_dir=out"]
+    refused = run_in(tmp_path, "train", *SMALL, *given, "model.unlabelled=nnpu")
+    assert refused.returncode != 0
+    assert "choose labels=background" in refused.stderr.replace("\n", " ")
+    weights = ["labels=background", "model.propensity=inverse"]
+    refused = run_in(tmp_path, "train", *SMALL, *given, *weights)
+    assert refused.returncode != 0
+    assert "weights surveyed land" in refused.stderr.replace("\n", " ")
