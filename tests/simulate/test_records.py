@@ -118,7 +118,7 @@ def test_about_a_quarter_of_minefield_maps_are_right(scene):
     ]
     minefields = minefields_of(*polygons)
     standard = right_share(scene, minefields)
-    # 15 % of all maps show nothing at all, so a quarter of the others is 22 %.
+    # A few maps show nothing at all, so a quarter of the others is 22 % of all.
     assert standard == pytest.approx(0.22, abs=0.09)
     frame = dataclasses.replace(scene.frame, difficulty=DIFFICULTIES["easy"])
     assert right_share(dataclasses.replace(scene, frame=frame), minefields) > standard

@@ -59,7 +59,7 @@ class Difficulty:
 DIFFICULTIES: Mapping[str, Difficulty] = MappingProxyType(
     {
         "easy": Difficulty(0.04, 0.3, 0.6, 250.0, 0.2, 20_000.0),
-        "standard": Difficulty(0.12, 0.8, 0.25, 600.0, 0.5, 25_000.0),
+        "standard": Difficulty(0.10, 0.6, 0.25, 500.0, 0.4, 25_000.0),
         "hard": Difficulty(0.35, 1.6, 0.15, 1000.0, 0.8, 60_000.0),
     }
 )
