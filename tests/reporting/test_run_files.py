@@ -132,6 +132,14 @@ def test_an_area_without_surveyed_land_has_no_base_rate():
     assert base_rate_sentence(0, 0, 0, None) == ""
 
 
+def test_the_base_rate_says_how_biased_records_were_taken():
+    weighted = base_rate_sentence(30, 90, 0, None, {"propensity": "inverse"})
+    assert "weighted to look like the whole area" in weighted
+    assert base_rate_sentence(30, 0, 50, None, {"unlabelled": "as_negative"}) == ""
+    rescaled = base_rate_sentence(30, 0, 50, None, {"unlabelled": "nnpu"})
+    assert "if recorded contamination is a fair sample" in rescaled
+
+
 @pytest.mark.parametrize("method", sorted(FOLD_MAKERS.keys() - {"random"}))
 def test_every_way_of_holding_out_is_said_in_words(method):
     settings = {"validation": {"folds": {"method": method, "size_m": 2000}}}

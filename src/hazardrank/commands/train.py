@@ -291,6 +291,7 @@ def _write(
         counts.n_released,
         int(metrics["n_background"]),
         settings.model.prevalence,
+        settings.model.model_dump(),
     )
     tags |= {"base_rate": base_rate} if base_rate else {}
     summary = study.case.score(bundle, folder, tags, study.progress)

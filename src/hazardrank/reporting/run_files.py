@@ -275,7 +275,11 @@ def write_whole(path: Path, content: bytes) -> Path:
 
 
 def base_rate_sentence(
-    n_contaminated: int, n_released: int, n_background: int, prevalence: float | None
+    n_contaminated: int,
+    n_released: int,
+    n_background: int,
+    prevalence: float | None,
+    model: Mapping[str, Any] | None = None,
 ) -> str:
     """Return to what land likelihoods are calibrated.
 
@@ -287,6 +291,8 @@ def base_rate_sentence(
         Unlabelled cells drawn; the share of contaminated ones is then no share of land.
     prevalence : float or None
         Share contaminated that the maps were shifted to, 0–1.
+    model : mapping, optional
+        Settings of the model: how unlabelled land was taken, and how surveyed land weighed.
     """
     if prevalence is not None:
         return (
@@ -294,8 +300,18 @@ def base_rate_sentence(
             "contaminated, as the settings say; the shift holds where contaminated cells look "
             "alike there."
         )
+    if n_background and (model or {}).get("unlabelled", "as_negative") != "as_negative":
+        return (
+            "Likelihood is that of unlabelled land, if recorded contamination is a fair sample "
+            "of all contamination; recorded along roads or where people reported it, it is not."
+        )
     if n_background or not n_contaminated + n_released:
         return ""
+    if (model or {}).get("propensity", "none") != "none":
+        return (
+            "Likelihood is calibrated to surveyed land, weighted to look like the whole area; "
+            "land never surveyed may differ in what no layer shows."
+        )
     share = n_contaminated / (n_contaminated + n_released)
     return (
         f"Likelihood is calibrated to surveyed land, where {100 * share:.0f} % of cells were "
@@ -310,6 +326,7 @@ def base_rate_of(metrics: RunMetrics, settings: Mapping[str, Any]) -> str:
         metrics.n_released,
         metrics.n_background,
         (settings.get("model") or {}).get("prevalence"),
+        settings.get("model"),
     )
 
 
