@@ -273,3 +273,6 @@ def test_districts_share_out_the_land_without_overlap(scene):
     assert districts.area.sum() == pytest.approx(inner.area)
     assert districts.union_all().area == pytest.approx(inner.area)
     assert tuple(districts.total_bounds) == inner.bounds
+    for border in shapely.get_parts(shapely.boundary(districts.geometry.to_numpy())):
+        steps_m = np.hypot(*np.diff(shapely.get_coordinates(border), axis=0).T)
+        assert steps_m.max() < 2001

@@ -43,7 +43,7 @@ from hazardrank.simulate.survey import make_survey
 from hazardrank.simulate.terrain import LAND_COVER
 
 #: Raised whenever the same settings would give other files.
-GENERATOR_VERSION = 4
+GENERATOR_VERSION = 5
 
 MANIFEST = "manifest.json"
 REGION_FILE = "region.yaml"

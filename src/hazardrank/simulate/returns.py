@@ -16,6 +16,8 @@ from hazardrank.simulate.settlements import make_names
 PEOPLE_PER_HOUSEHOLD = 4.2
 N_DISTRICTS = (8, 16)
 KM2_PER_DISTRICT = 130.0
+VERTEX_SPACING_M = 2000.0
+"""Borders have a vertex at least this often: wider gaps look like mistyped coordinates."""
 
 
 def make_returns(scene: Scene) -> gpd.GeoDataFrame:
@@ -64,6 +66,7 @@ def make_districts(scene: Scene) -> gpd.GeoDataFrame:
     seats = _spaced(draws, n_districts) * frame.side_m + [west, south]
     cells = shapely.voronoi_polygons(shapely.MultiPoint(seats), extend_to=frame.world_box)
     parts = [shapely.intersection(cell, frame.district_box) for cell in shapely.get_parts(cells)]
+    parts = [shapely.segmentize(part, VERTEX_SPACING_M) for part in parts]
     parts.sort(key=lambda part: (round(part.centroid.y), round(part.centroid.x)))
     names = make_names(draws, len(parts))
     return gpd.GeoDataFrame({"name": names}, geometry=parts, crs=frame.district.crs)
@@ -90,4 +93,8 @@ def make_country(scene: Scene) -> gpd.GeoDataFrame:
     outline = affinity.translate(shapely.Polygon(ring), (west + east) / 2, (south + north) / 2)
     whole = shapely.union(outline, shapely.buffer(frame.world_box, 500.0, join_style="mitre"))
     name = make_names(draws, 1)
-    return gpd.GeoDataFrame({"name": name}, geometry=[whole], crs=frame.district.crs)
+    return gpd.GeoDataFrame(
+        {"name": name},
+        geometry=[shapely.segmentize(whole, VERTEX_SPACING_M)],
+        crs=frame.district.crs,
+    )
