@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.stages import settings_of
-from hazardrank.commands.prepare import LayerCase, make_simulated_data, prepare_case
+from hazardrank.commands.prepare import LayerCase, TableCase, make_simulated_data, prepare_case
 from hazardrank.commands.survey_weights import weigh_by_propensity
 from hazardrank.commands.train import Study
 from hazardrank.grid.raster_io import read_block
@@ -46,7 +46,10 @@ UNLABELLED = {
 }
 BACKGROUND = {
     "uniform (default)": [],
-    "buffered, within 5 km": ["labels.background.sampling=buffered"],
+    "buffered, within 1.5 km": [
+        "labels.background.sampling=buffered",
+        "labels.background.max_distance_m=1500",
+    ],
     "hard, 1 km": ["labels.background.sampling=hard"],
     "matched on roads": [
         "labels.background.sampling=propensity_matched",
@@ -72,6 +75,7 @@ class District:
             *ONE_THREAD,
         ]
         settings = settings_of(*self.base)
+        self.prepared: dict[str, LayerCase | TableCase] = {}
         make_simulated_data(settings, SILENT)
         case = prepare_case(settings, SILENT)
         assert isinstance(case, LayerCase)
@@ -94,7 +98,10 @@ class District:
         share = float(self.truth.mean())
         given = [text.replace("TRUE", f"{share:.5f}") for text in overrides]
         settings = settings_of(*self.base, *given)
-        case, weights = weigh_by_propensity(settings, prepare_case(settings, SILENT), SILENT)
+        key = settings.labels.model_dump_json()
+        if key not in self.prepared:
+            self.prepared[key] = prepare_case(settings, SILENT)
+        case, weights = weigh_by_propensity(settings, self.prepared[key], SILENT)
         study = Study.of(settings, case, SILENT, weights)
         side = training_side(case.training, study.plan, settings.validation, settings.seed)
         model = study.learner.fit(side)
