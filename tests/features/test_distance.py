@@ -52,7 +52,8 @@ def test_ties_go_to_the_segment_that_comes_first():
 
 coordinate = st.one_of(
     st.integers(-40, 40).map(lambda cells: cells * 50.0),
-    st.floats(-2000, 2000, allow_nan=False),
+    # Shapely itself divides by zero on segments so short that their squared length is 0.
+    st.floats(-2000, 2000, allow_nan=False).map(lambda metres: round(metres, 9)),
     st.sampled_from([0.0, 1e-12, -1e-160, 3e6, -4e6]),
 )
 line = st.lists(st.tuples(coordinate, coordinate), min_size=2, max_size=4).map(shapely.LineString)

@@ -124,7 +124,12 @@ def test_nested_grids_agree_on_the_ids_of_shared_cells(grid, data):
 
 
 @settings(max_examples=40, deadline=None)
-@given(west=st.floats(-9e5, 9e5), north=st.floats(-9e6, 9e6), size=st.sampled_from([25, 100]))
+@given(
+    # Below the smallest normal number a division by the cell size is no longer exact.
+    west=st.floats(-9e5, 9e5, allow_subnormal=False),
+    north=st.floats(-9e6, 9e6, allow_subnormal=False),
+    size=st.sampled_from([25, 100]),
+)
 def test_grids_of_overlapping_areas_nest(west, north, size):
     first = SurveyGrid.covering("EPSG:32638", size, (west, north - 5000, west + 5000, north))
     second = SurveyGrid.covering("EPSG:32638", size, (west + 7, north - 5003, west + 4000, north))
