@@ -10,6 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Developers' runs explore; CI repeats the same examples, so that a red run can be had again.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 PROJECT = Path(__file__).parents[1]
 
