@@ -35,6 +35,16 @@ def test_missing_values_are_left_out_and_missing_all_around_stays_missing():
     np.testing.assert_array_equal(found, np.array([1, 1, np.nan, np.nan], np.float32))
 
 
+def test_rounding_makes_no_negative_people():
+    # Three empty cells and one town: seen from their common mean, zeros do not add up to zero.
+    people = np.zeros(200)
+    people[-1] = 1787.25 / 3
+    place_m = np.column_stack([1000.0 * np.arange(200), np.zeros(200)])
+    found = context(people, place_m, 2000, ["mean"]).values[:, 0]
+    assert found.min() == 0
+    assert found.max() == pytest.approx(people[-1] / 3)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 40), st.floats(100, 4000), st.integers(0, 2**16))
 def test_it_equals_the_plain_loop_and_no_chunking_matters(n_rows, radius_m, seed):

@@ -128,7 +128,9 @@ def _disc_statistics(
     n_known = np.where(n_known > 0, n_known, np.nan)
     mean = total / n_known
     variance = np.maximum(squares / n_known - mean**2, 0)
-    return {"mean": mean + middle, "sd": np.sqrt(variance)}
+    # Rounding must not carry a mean beyond the values it is the mean of: -1e-14 people.
+    lowest, highest = np.fmin.reduce(columns, axis=0), np.fmax.reduce(columns, axis=0)
+    return {"mean": np.clip(mean + middle, lowest, highest), "sd": np.sqrt(variance)}
 
 
 def _chunks(n_near: NDArray[np.int64]) -> list[NDArray[np.int64]]:
