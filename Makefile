@@ -39,6 +39,9 @@ format: $(INSTALLED) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(INSTALLED) ## Rewrite docs/configuration.md from the settings
+	$(BIN)/python -m hazardrank.reporting.configuration_reference docs/configuration.md
+
 bench: $(INSTALLED) ## Measure cells per second and memory of each stage
 	$(BIN)/python -m benchmarks $(ARGS)
 
