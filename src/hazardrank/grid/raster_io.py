@@ -32,6 +32,19 @@ TILE_CELLS = 256
 GDAL_CACHE_MB = 64
 """GDAL's block cache while writing; its default is a share of the machine's memory."""
 
+COG_OPTIONS: Mapping[str, Any] = {
+    "driver": "COG",
+    "blocksize": TILE_CELLS,
+    # Every GIS reads deflate, which cannot be said of zstd.
+    "compress": "deflate",
+    "predictor": "yes",
+    "bigtiff": "if_safer",
+    "overviews": "ignore_existing",
+    "overview_compress": "deflate",
+    "overview_predictor": "yes",
+}
+"""How a finished map is stored; the resampling of its overviews depends on what it holds."""
+
 TAG_PREFIX = "hazardrank_"
 """What every provenance tag's name starts with."""
 
@@ -218,19 +231,12 @@ class BlockRasterWriter:
         if self._dataset is None:
             raise OutputError("the writer was never opened", where=self.path)
         self._dataset.close()
-        # Deflate in the finished file: every GIS reads it, which cannot be said of zstd.
+        averaged = self.dtype.kind == "f"
         rasterio.shutil.copy(
             self._tiles,
             self._finished,
-            driver="COG",
-            blocksize=TILE_CELLS,
-            compress="deflate",
-            predictor="yes",
-            bigtiff="if_safer",
-            overviews="ignore_existing",
-            overview_compress="deflate",
-            overview_predictor="yes",
-            overview_resampling="average" if self.dtype.kind == "f" else "nearest",
+            **COG_OPTIONS,
+            overview_resampling="average" if averaged else "nearest",
         )
         self._finished.replace(self.path)
 
