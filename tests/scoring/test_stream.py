@@ -8,7 +8,7 @@ from hazardrank.errors import BundleError
 from hazardrank.grid.raster_io import grid_of, read_block
 from hazardrank.model.bundle import Bundle
 from hazardrank.model.ensemble import learner_of
-from hazardrank.scoring.maps import Tally
+from hazardrank.scoring.tally import Tally
 from hazardrank.scoring.stream import score_region
 from hazardrank.settings import ComputeSettings, ModelSettings
 from hazardrank.sources.memory import MemoryLayers

@@ -7,6 +7,7 @@ from importlib import import_module
 
 VERBS = {
     "train": "train a model on a region and map its contamination likelihood",
+    "score": "map a survey grid with a trained model",
     "compare": "compare two training runs on the same held-out cells",
     "explain": "say in plain words why cells score as they do",
     "check": "check a region's layers and records before training",

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import hazardrank
 from hazardrank.errors import HazardRankError, SettingsError
-from hazardrank.reporting.terminal import print_error
+from hazardrank.reporting.terminal import print_error, print_heading, print_outcomes
 from hazardrank.settings import CommandSettings, validate
 
 EXIT_BAD_INPUT = 2
@@ -78,6 +78,67 @@ def run_app(
         print("Interrupted. Files already written are whole.", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(max(statuses, default=0))
+
+
+def run_for_each(
+    command: str,
+    kind: type[AnyCommand],
+    action: Callable[[AnyCommand], int | None],
+    grids: Sequence[tuple[str, Path, Sequence[str]]],
+) -> NoReturn:
+    """Run a command for several region files one after the other, then exit.
+
+    A grid that fails is told of and the others go on. Outputs go to a folder of the grid's
+    name inside the output folder.
+
+    Parameters
+    ----------
+    command, kind, action
+        As for :func:`run_app`.
+    grids : sequence of (str, Path, sequence of str)
+        Name and region file of each grid, and the other words of the command line.
+    """
+    outcomes: list[tuple[str, int, str]] = []
+    try:
+        for name, path, rest in grids:
+            print_heading(f"{name}: grid {len(outcomes) + 1} of {len(grids)}")
+            status, problem = _run_one(command, kind, action, name, [*rest, f"region_file={path}"])
+            outcomes.append((name, status, problem))
+    except KeyboardInterrupt:
+        print("Interrupted. The same command goes on where it stood.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        print_outcomes(outcomes, len(grids))
+    sys.exit(max((status for _, status, _ in outcomes), default=0))
+
+
+def _run_one(
+    command: str,
+    kind: type[AnyCommand],
+    action: Callable[[AnyCommand], int | None],
+    name: str,
+    arguments: list[str],
+) -> tuple[int, str]:
+    """Run a command for one grid; return its exit status and what went wrong."""
+    try:
+        overrides = _any_setting(_with_region_file(arguments))
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+            config = hydra.compose(command, overrides=overrides)
+            values: Any = OmegaConf.to_container(config, resolve=True)
+        if values.get("output_url"):
+            values["output_url"] = f"{values['output_url'].rstrip('/')}/{name}"
+        else:
+            given = any(text.startswith("output_dir=") for text in arguments)
+            parent = Path(values["output_dir"])
+            values["output_dir"] = str((parent if given else parent.parent) / name)
+        return action(validate(kind, values)) or 0, ""
+    except HazardRankError as error:
+        print_error(error)
+        return EXIT_BAD_INPUT, str(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        readable = _readable(error, command)
+        print_error(readable)
+        return EXIT_BAD_INPUT, str(readable)
 
 
 def _settings(config: DictConfig, kind: type[AnyCommand]) -> AnyCommand:

@@ -175,14 +175,14 @@ class _PlainStage(Stage):
         """Say how long the stage took."""
         seconds = self.progress.clock() - self.started_s
         rate = f", {_rate(self.done / seconds, self.unit)}" if self.done and seconds else ""
-        self._say(f"{self.title}: done in {_duration(seconds)}{rate}")
+        self._say(f"{self.title}: done in {duration(seconds)}{rate}")
 
     def _state(self, seconds: float) -> str:
         rate = self.done / seconds
         speed = _rate(rate, self.unit) if rate else f"no {self.unit} yet"
         if not self.total:
             return f"{_number(self.done)} {self.unit}, {speed}"
-        left = _duration(max(self.total - self.done, 0) / rate) if rate else "unknown time"
+        left = duration(max(self.total - self.done, 0) / rate) if rate else "unknown time"
         return f"{100 * self.done / self.total:.0f} %, {speed}, {left} left"
 
     def _say(self, text: str) -> None:
@@ -198,10 +198,10 @@ def _rate(per_second: float, unit: str) -> str:
     """Return units per second, or the time one takes where that is more than a second."""
     if per_second >= 1:
         return f"{_number(per_second)} {unit}/s"
-    return f"{_duration(1 / per_second)} per {unit.removesuffix('s')}"
+    return f"{duration(1 / per_second)} per {unit.removesuffix('s')}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return seconds, minutes or hours, whichever a person would say."""
     if seconds < 10:
         return f"{seconds:.1f} s"

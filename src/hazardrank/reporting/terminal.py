@@ -48,6 +48,35 @@ def print_error(error: Exception, console: Console | None = None) -> None:
     console.print(f"[bold red]error[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
+def print_heading(text: str, console: Console | None = None) -> None:
+    """Print a line that begins a new grid."""
+    (console or Console()).print(f"\n[bold]{escape(text)}[/]", highlight=False, soft_wrap=True)
+
+
+def print_outcomes(
+    outcomes: Sequence[tuple[str, int, str]], n_grids: int, console: Console | None = None
+) -> None:
+    """Print what became of several grids of one call.
+
+    Parameters
+    ----------
+    outcomes : sequence of (str, int, str)
+        Name, exit status and problem of each grid that was begun.
+    n_grids : int
+        How many there are.
+    """
+    console = console or Console()
+    failed = sum(status != 0 for _, status, _ in outcomes)
+    console.print(
+        f"\n[bold]{len(outcomes) - failed} of {n_grids} grids are done, {failed} failed[/]",
+        highlight=False,
+    )
+    for name, status, problem in outcomes:
+        word = "[bold red]failed[/]" if status else "done  "
+        text = f"  {word}  {escape(name)}  {escape(problem)}".rstrip()
+        console.print(text, highlight=False, soft_wrap=True)
+
+
 def print_summary(
     metrics: RunMetrics,
     output_dir: Path,

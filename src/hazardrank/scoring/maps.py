@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,32 +16,17 @@ from numpy.typing import NDArray
 from hazardrank.grid import SurveyGrid
 from hazardrank.grid.raster_io import BlockRasterWriter
 from hazardrank.model.bundle import Bundle
-from hazardrank.scoring.cells import DOMAIN_NODATA, OUTSIDE_DOMAIN, ScoredCells
-
-LIKELIHOOD_TIF = "contamination_likelihood.tif"
-STATUS_TIF = "survey_status.tif"
-DOMAIN_TIF = "outside_domain.tif"
-DISSIMILARITY_TIF = "dissimilarity.tif"
-
-LIKELIHOOD_NODATA = float("nan")
-"""Outside the area, outside the model's domain, and where no feature is known."""
-
-STATUS_NODATA = -128
-"""Outside the area. Inside: -1 unsurveyed, 0 released, 1 contaminated."""
-
-UNCERTAINTY = {
-    "spread": (
-        "likelihood_spread.tif",
-        "standard deviation of the likelihood over the members of the ensemble",
-    ),
-    "low": ("likelihood_low.tif", "lower end of the likelihood's interval"),
-    "high": ("likelihood_high.tif", "upper end of the likelihood's interval"),
-}
-"""Maps of how sure the likelihood is: name in ``ScoredCells`` → file, what it holds."""
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-_N_BINS = 10_000
-_FIXED_POINT = 2**30
+from hazardrank.scoring.cells import OUTSIDE_DOMAIN, ScoredCells
+from hazardrank.scoring.map_files import (
+    DISSIMILARITY_TIF,
+    DOMAIN_TIF,
+    LIKELIHOOD_TIF,
+    STATUS_NODATA,
+    STATUS_TIF,
+    UNCERTAINTY,
+    map_files,
+)
+from hazardrank.scoring.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -83,43 +68,6 @@ class ScoreSummary:
     seconds: dict[str, float]
 
 
-@dataclass
-class Tally:
-    """Counts likelihoods as they come; no total depends on the order of blocks."""
-
-    n_cells: int = 0
-    n_scored: int = 0
-    n_outside_domain: int = 0
-    n_near_limit: int = 0
-    _fixed_sum: int = 0
-    _histogram: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_N_BINS, np.int64))
-
-    def add(self, likelihood: NDArray[np.float32]) -> None:
-        """Count cells of the area, shape (n_cells,); NaN is not scored."""
-        known = likelihood[~np.isnan(likelihood)].astype(np.float64)
-        self.n_cells += len(likelihood)
-        self.n_scored += len(known)
-        self._fixed_sum += int(np.rint(known * _FIXED_POINT).astype(np.int64).sum())
-        bins = np.minimum((known * _N_BINS).astype(np.int64), _N_BINS - 1)
-        self._histogram += np.bincount(bins, minlength=_N_BINS)
-
-    @property
-    def mean(self) -> float:
-        """Mean likelihood, NaN if nothing was scored."""
-        if not self.n_scored:
-            return float("nan")
-        return self._fixed_sum / _FIXED_POINT / self.n_scored
-
-    def quantiles(self) -> dict[float, float]:
-        """Return the middle of the histogram bin each quantile falls in; empty if none."""
-        if not self.n_scored:
-            return {}
-        reached = np.cumsum(self._histogram)
-        ranks = [max(1, int(np.ceil(quantile * self.n_scored))) for quantile in QUANTILES]
-        bins = np.searchsorted(reached, ranks)
-        return {q: (int(b) + 0.5) / _N_BINS for q, b in zip(QUANTILES, bins, strict=True)}
-
-
 class Maps:
     """Writes likelihood and survey status together, block by block.
 
@@ -148,43 +96,29 @@ class Maps:
         map_dissimilarity: bool = True,
     ) -> None:
         own_tags = {**tags, "bundle_sha256": bundle.digest}
-        self._likelihood = BlockRasterWriter(
-            Path(output_dir) / LIKELIHOOD_TIF,
-            grid,
-            "float32",
-            LIKELIHOOD_NODATA,
-            ["contamination likelihood: calibrated probability that a cell holds ordnance"],
-            ["1"],
-            own_tags,
-        )
-        self._status = BlockRasterWriter(
-            Path(output_dir) / STATUS_TIF,
-            grid,
-            "int8",
-            STATUS_NODATA,
-            ["survey status: -1 unsurveyed, 0 released, 1 contaminated"],
-            ["class"],
-            own_tags,
-        )
+        self._folder = Path(output_dir)
         self._domain = bundle.applicability
-        self._outside = self._dissimilarity = None
-        if self._domain is not None:
-            folder = Path(output_dir)
-            self._outside = _outside_writer(folder, grid, own_tags, self._domain.threshold)
-            if map_dissimilarity:
-                self._dissimilarity = _dissimilarity_writer(folder, grid, own_tags)
-        self._uncertain = _uncertainty_writers(Path(output_dir), grid, own_tags, bundle)
+        self._writers = {
+            file: BlockRasterWriter(
+                self._folder / file.file,
+                grid,
+                file.dtype,
+                file.nodata,
+                file.descriptions,
+                file.units,
+                {**own_tags, **file.tags},
+                count=file.count,
+            )
+            for file in map_files(bundle, dissimilarity=map_dissimilarity)
+        }
         self._files = ExitStack()
         self.tally = Tally()
         self.seconds = dict.fromkeys(("features", "scoring", "status", "writing"), 0.0)
 
     def __enter__(self) -> Maps:
         with ExitStack() as files:
-            files.enter_context(self._likelihood)
-            files.enter_context(self._status)
-            for writer in (self._outside, self._dissimilarity, *self._uncertain.values()):
-                if writer is not None:
-                    files.enter_context(writer)
+            for writer in self._writers.values():
+                files.enter_context(writer)
             self._files = files.pop_all()
         return self
 
@@ -201,13 +135,11 @@ class Maps:
 
     def _drop_older_maps(self) -> None:
         """Remove optional maps of an earlier scoring that this one does not write."""
-        folder = self._likelihood.path.parent
-        for name, writer in ((DOMAIN_TIF, self._outside), (DISSIMILARITY_TIF, self._dissimilarity)):
-            if writer is None:
-                (folder / name).unlink(missing_ok=True)
-        for name, (file_name, _) in UNCERTAINTY.items():
-            if name not in self._uncertain:
-                (folder / file_name).unlink(missing_ok=True)
+        written = {file.file for file in self._writers}
+        optional = [name for name, _ in UNCERTAINTY.values()]
+        for name in (DOMAIN_TIF, DISSIMILARITY_TIF, *optional):
+            if name not in written:
+                (self._folder / name).unlink(missing_ok=True)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -243,14 +175,11 @@ class Maps:
         self.tally.add(cells.likelihood[shown])
         self._count_domain(cells, shown)
         with self.timed("writing"):
-            self._likelihood.write(block, _placed(cells.likelihood, index, LIKELIHOOD_NODATA))
-            self._status.write(block, np.where(inside, status, np.int8(STATUS_NODATA)))
-            if self._outside is not None:
-                self._outside.write(block, _placed(cells.outside_domain, index, DOMAIN_NODATA))
-            if self._dissimilarity is not None:
-                self._dissimilarity.write(block, _placed(cells.domain, index, float("nan")))
-            for name, writer in self._uncertain.items():
-                writer.write(block, _placed(getattr(cells, name), index, LIKELIHOOD_NODATA))
+            for file, writer in self._writers.items():
+                if file.part == "status":
+                    writer.write(block, np.where(inside, status, np.int8(STATUS_NODATA)))
+                else:
+                    writer.write(block, _placed(getattr(cells, file.name), index, file.nodata))
 
     def _count_domain(self, cells: ScoredCells, shown: NDArray[np.integer]) -> None:
         if self._domain is None:
@@ -264,68 +193,17 @@ class Maps:
         """Return what was written."""
         tally = self.tally
         return ScoreSummary(
-            self._likelihood.path,
-            self._status.path,
+            self._folder / LIKELIHOOD_TIF,
+            self._folder / STATUS_TIF,
             tally.n_cells,
             tally.n_scored,
-            tally.n_cells - tally.n_scored - tally.n_outside_domain,
+            tally.n_without_features,
             None if self._domain is None else tally.n_outside_domain,
             None if self._domain is None else tally.n_near_limit,
             tally.mean,
             tally.quantiles(),
             dict(self.seconds),
         )
-
-
-def _outside_writer(
-    folder: Path, grid: SurveyGrid, tags: Mapping[str, str], threshold: float
-) -> BlockRasterWriter:
-    return BlockRasterWriter(
-        folder / DOMAIN_TIF,
-        grid,
-        "uint8",
-        DOMAIN_NODATA,
-        ["outside the model's domain: 0 no, 1 yes (the likelihood map abstains)"],
-        ["class"],
-        {**tags, "dissimilarity_threshold": repr(threshold)},
-    )
-
-
-def _dissimilarity_writer(
-    folder: Path, grid: SurveyGrid, tags: Mapping[str, str]
-) -> BlockRasterWriter:
-    return BlockRasterWriter(
-        folder / DISSIMILARITY_TIF,
-        grid,
-        "float32",
-        float("nan"),
-        [
-            "dissimilarity index: distance to the nearest training cell in weighted features",
-            "local point density: training cells no farther than the threshold",
-            "expected squared error of the likelihood at this dissimilarity",
-        ],
-        ["1", "cells", "1"],
-        tags,
-        count=3,
-    )
-
-
-def _uncertainty_writers(
-    folder: Path, grid: SurveyGrid, tags: Mapping[str, str], bundle: Bundle
-) -> dict[str, BlockRasterWriter]:
-    """Return a writer for each map of how sure the likelihood is that the bundle can give."""
-    wanted = ["spread"] if bundle.has_spread else []
-    own = dict(tags)
-    if bundle.interval is not None:
-        wanted += ["low", "high"]
-        own["interval"] = f"{bundle.interval.method}, {bundle.interval.level:g} of units of land"
-    return {
-        name: BlockRasterWriter(
-            folder / file_name, grid, "float32", LIKELIHOOD_NODATA, [about], ["1"], own
-        )
-        for name, (file_name, about) in UNCERTAINTY.items()
-        if name in wanted
-    }
 
 
 def _placed(values: NDArray[Any], index: NDArray[np.integer], nodata: float) -> NDArray[Any]:

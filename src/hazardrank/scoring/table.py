@@ -16,7 +16,8 @@ from hazardrank.errors import BundleError, OutputError
 from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
 from hazardrank.scoring.cells import DOMAIN_NODATA, OUTSIDE_DOMAIN, ScoredCells, score_cells
-from hazardrank.scoring.maps import STATUS_NODATA, Maps, ScoreSummary
+from hazardrank.scoring.map_files import STATUS_NODATA
+from hazardrank.scoring.maps import Maps, ScoreSummary
 from hazardrank.settings import ComputeSettings
 from hazardrank.sources.tables import FeatureTable
 

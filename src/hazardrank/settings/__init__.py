@@ -41,6 +41,7 @@ from hazardrank.settings.region import (
     TableContextSettings,
     TableSettings,
 )
+from hazardrank.settings.score import ScoreSettings
 from hazardrank.settings.validation import (
     PROXY_PATTERNS,
     BaselineName,
@@ -78,6 +79,7 @@ __all__ = [
     "RegionCommandSettings",
     "RegionSettings",
     "Role",
+    "ScoreSettings",
     "Settings",
     "Share",
     "SimulateSettings",
