@@ -12,6 +12,7 @@ from hazardrank.errors import BundleError, ModelError, OutputError
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
+from hazardrank.model.forest import Forest
 from hazardrank.settings import ModelSettings
 
 PROVENANCE = {"protocol": "new_district", "data": {"roads.gpkg": "ab12"}, "code": "0.1.0"}
@@ -235,3 +236,42 @@ def test_matrices_that_do_not_fit_are_refused(bundle):
         bundle.likelihood(np.zeros((2, 3), np.float32))
     with pytest.raises(ModelError, match="float64, the model reads float32"):
         bundle.scores(np.zeros((2, 4)))
+
+
+# ------------------------------------------------------------------------ band by band
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"boosting": "rf"}, {"interval": "venn_abers"}, {"categorical": ["cover_class"]}],
+    ids=str,
+)
+def test_bands_give_what_a_matrix_gives_to_the_bit(dated, side, new_side, changes):
+    bundle = trained(dated, side, **changes)[1]
+    matrix = new_side.matrix.copy()
+    matrix[::7, 1] = np.nan
+    by_band = bundle.estimate_bands(np.ascontiguousarray(matrix.T), threads=2)
+    by_row = bundle.estimate(matrix)
+    assert bundle.forest_note is None
+    for name in ("likelihood", "spread", "low", "high"):
+        ours, theirs = getattr(by_band, name), getattr(by_row, name)
+        if theirs is None:
+            assert ours is None
+        else:
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_models_beyond_the_fast_predictor_fall_back_and_say_so(dated, side, new_side):
+    bundle = trained(dated, side, num_leaves=80, min_data_in_leaf=1, max_rounds=3)[1]
+    assert "leaves, more than 64" in bundle.forest_note
+    by_band = bundle.estimate_bands(np.ascontiguousarray(new_side.matrix.T))
+    np.testing.assert_array_equal(by_band.likelihood, bundle.likelihood(new_side.matrix))
+
+
+def test_a_predictor_that_differs_is_not_used(bundle, new_side, monkeypatch):
+    right = Forest.scores
+    monkeypatch.setattr(Forest, "scores", lambda *given: np.nextafter(right(*given), 1))
+    other = dataclasses.replace(bundle)
+    assert "differ on 512 test cells" in other.forest_note
+    by_band = other.estimate_bands(np.ascontiguousarray(new_side.matrix.T))
+    np.testing.assert_array_equal(by_band.likelihood, bundle.likelihood(new_side.matrix))

@@ -43,6 +43,8 @@ _CELLS_PER_JOB = 16_384
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_SHIFT, _MISSING_NONE, _MISSING_ZERO = 2, 0, 1
 _EVERY = (1 << MAX_LEAVES) - 1
+_WORD_BITS = 32
+_WORD = (1 << _WORD_BITS) - 1
 
 
 class ForestLimitError(ValueError):
@@ -166,6 +168,33 @@ class Forest:
             for first in firsts:
                 job(first)
         return result
+
+
+def forest_sample(forest: Forest, n_cells: int) -> Singles:
+    """Return cells on which a forest can be compared with LightGBM: the same ones each time.
+
+    Each value is one of the feature's thresholds, the float32 next to one, a small class code,
+    a missing or an infinite value.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_features, n_cells)
+    """
+    rng = np.random.default_rng(20261126)
+    _, feature, threshold, _ = (
+        np.concatenate([np.ravel(half) for half in halves])
+        for halves in zip(*forest._packed.together, strict=True)
+    )
+    bands = np.empty((forest.n_features, n_cells), np.float32)
+    for band in range(forest.n_features):
+        own = threshold[feature == band]
+        known = own if len(own) else np.zeros(1, np.float32)
+        values = rng.choice(known, n_cells)
+        values = np.nextafter(values, rng.choice(np.array([-np.inf, np.inf], np.float32), n_cells))
+        bands[band] = np.where(rng.random(n_cells) < 0.5, rng.choice(known, n_cells), values)
+        odd = rng.choice(np.array([np.nan, np.inf, -np.inf, *range(-1, 65)], np.float32), n_cells)
+        bands[band] = np.where(rng.random(n_cells) < 0.15, odd, bands[band])
+    return bands
 
 
 # ------------------------------------------------------------------------ reading a model
@@ -305,53 +334,65 @@ _Groups = tuple[
     NDArray[np.int64],  # tree → its first group
     NDArray[np.int32],  # group, split → feature
     Singles,  # group, split → threshold
-    Any,  # group, split → mask
+    NDArray[np.uint32],  # group, split → mask
 ]
 """Splits by a number in groups of equal size, tree by tree."""
 
 
+_Halves = tuple[_Groups, _Groups]
+"""Splits that rule out some of the first 32 leaves, and of the others."""
+
+
 @dataclass(frozen=True)
 class _Packed:
-    """All trees as arrays."""
+    """All trees as arrays.
 
-    together: _Groups
-    nan_right: _Groups
-    nan_left: _Groups
+    An instruction holds twice as many words of 32 bits as of 64. Larger trees therefore have
+    two words a cell, and few of their splits concern both.
+    """
+
+    together: _Halves
+    nan_right: _Halves
+    nan_left: _Halves
     category_first: NDArray[np.int64]
     category_feature: NDArray[np.int32]
     word_first: NDArray[np.int64]
     category_words: NDArray[np.uint32]
-    category_mask: Any
+    category_mask: NDArray[np.uint32]
     leaf_value: Floats
+    wide: NDArray[np.bool_]
 
     @classmethod
     def of(cls, trees: Sequence[_Tree]) -> _Packed:
-        narrow = all(len(tree.leaf_value) <= MAX_LEAVES // 2 for tree in trees)
-        word: Any = np.uint32 if narrow else np.uint64
-        width = MAX_LEAVES // 2 if narrow else MAX_LEAVES
         splits = [split for tree in trees for split in tree.categorical]
-        leaf_value = np.zeros((len(trees), width))
+        leaf_value = np.zeros((len(trees), MAX_LEAVES))
         for number, tree in enumerate(trees):
             leaf_value[number, : len(tree.leaf_value)] = tree.leaf_value
+        masks = [[mask & _WORD, mask >> _WORD_BITS] for *_, mask in splits]
         return cls(
-            _grouped([tree.splits for tree in trees], word),
-            _grouped([[s for s in tree.splits if not s.nan_left] for tree in trees], word),
-            _grouped([[s for s in tree.splits if s.nan_left] for tree in trees], word),
+            _halves([tree.splits for tree in trees]),
+            _halves([[s for s in tree.splits if not s.nan_left] for tree in trees]),
+            _halves([[s for s in tree.splits if s.nan_left] for tree in trees]),
             np.cumsum([0, *(len(tree.categorical) for tree in trees)]).astype(np.int64),
             np.array([feature for feature, _, _ in splits], np.int32),
             np.cumsum([0, *(len(words) for _, words, _ in splits)]).astype(np.int64),
             np.concatenate([np.empty(0, np.uint32), *(words for _, words, _ in splits)]),
-            np.array([mask & ((1 << width) - 1) for *_, mask in splits], word),
+            np.array(masks, np.uint32).reshape(len(splits), 2),
             leaf_value,
+            np.array([len(tree.leaf_value) > _WORD_BITS for tree in trees], np.bool_),
         )
 
 
-def _grouped(trees: Sequence[Sequence[_Split]], word: Any) -> _Groups:
-    """Return splits in groups of equal size; a split twice does what it does once."""
-    low = int(np.iinfo(word).max)
+def _halves(trees: Sequence[Sequence[_Split]]) -> _Halves:
+    return _grouped(trees, 0), _grouped(trees, _WORD_BITS)
+
+
+def _grouped(trees: Sequence[Sequence[_Split]], shift: int) -> _Groups:
+    """Return the splits that concern a word, in groups; a split twice does what it does once."""
     groups: list[list[_Split]] = []
     first = [0]
-    for splits in trees:
+    for tree in trees:
+        splits = [one for one in tree if one.mask >> shift & _WORD != _WORD]
         for begin in range(0, len(splits), _TOGETHER):
             group = [*splits[begin : begin + _TOGETHER], *[splits[-1]] * _TOGETHER]
             groups.append(group[:_TOGETHER])
@@ -361,7 +402,9 @@ def _grouped(trees: Sequence[Sequence[_Split]], word: Any) -> _Groups:
         np.array(first, np.int64),
         np.array([[s.feature for s in group] for group in groups], np.int32).reshape(shape),
         np.array([[s.threshold for s in group] for group in groups], np.float32).reshape(shape),
-        np.array([[s.mask & low for s in group] for group in groups], word).reshape(shape),
+        np.array([[s.mask >> shift & _WORD for s in group] for group in groups], np.uint32).reshape(
+            shape
+        ),
     )
 
 
@@ -374,7 +417,7 @@ def _lowest_bit(typing_context: Any, word: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = builder.cttz(arguments[0], context.get_constant(types.boolean, 1))
-        if signature.args[0].bitwidth == 64:
+        if signature.args[0].bitwidth == MAX_LEAVES:
             return place
         return builder.zext(place, context.get_value_type(types.uint64))
 
@@ -390,55 +433,71 @@ def _score(
     divisor: Floats,
     slope: Floats,
     converted: bool,
-    together: _Groups,
-    nan_right: _Groups,
-    nan_left: _Groups,
+    together: _Halves,
+    nan_right: _Halves,
+    nan_left: _Halves,
     category_first: NDArray[np.int64],
     category_feature: NDArray[np.int32],
     word_first: NDArray[np.int64],
     category_words: NDArray[np.uint32],
-    category_mask: Any,
+    category_mask: NDArray[np.uint32],
     leaf_value: Floats,
+    wide: NDArray[np.bool_],
     result: Floats,
 ) -> None:
     """Score the cells from `begin` to `end` of all models, a tile at a time."""
-    words = np.empty(TILE_CELLS, category_mask.dtype)
+    all_low = np.empty(TILE_CELLS, np.uint32)
+    all_high = np.empty(TILE_CELLS, np.uint32)
     total = np.empty(TILE_CELLS, np.float64)
-    every = ~(words[0] & ~words[0])
     for start in range(begin, end, TILE_CELLS):
         stop = min(end, start + TILE_CELLS)
         n = stop - start
-        tile_words, tile_total = words[:n], total[:n]
+        low, high, tile_total = all_low[:n], all_high[:n], total[:n]
         whole = not _any_missing(bands, start, stop)
         for model in range(len(models)):
             tile_total[:] = 0.0
             for tree in range(models[model, 0], models[model, 1]):
-                tile_words[:] = every
+                low[:] = _WORD
+                if wide[tree]:
+                    high[:] = _WORD
                 if whole:
-                    _rule_out(bands, start, stop, together, tree, tile_words)
+                    _rule_out(bands, start, stop, together[0], tree, low)
+                    _rule_out(bands, start, stop, together[1], tree, high)
                 else:
-                    _rule_out(bands, start, stop, nan_right, tree, tile_words)
-                    _rule_out_known(bands, start, stop, nan_left, tree, tile_words)
+                    _rule_out(bands, start, stop, nan_right[0], tree, low)
+                    _rule_out(bands, start, stop, nan_right[1], tree, high)
+                    _rule_out_known(bands, start, stop, nan_left[0], tree, low)
+                    _rule_out_known(bands, start, stop, nan_left[1], tree, high)
                 for split in range(category_first[tree], category_first[tree + 1]):
                     _rule_out_category(
                         bands[category_feature[split], start:stop],
                         category_words[word_first[split] : word_first[split + 1]],
                         category_mask[split],
-                        tile_words,
+                        low,
+                        high,
                     )
                 values = leaf_value[tree]
-                for k in range(n):
-                    tile_total[k] += values[_lowest_bit(tile_words[k])]
-            out = result[model, start:stop]
-            if not converted:
-                out[:] = tile_total
-            elif math.isnan(slope[model]):
-                for k in range(n):
-                    out[k] = tile_total[k] / divisor[model]
-            else:
-                for k in range(n):
-                    mean = tile_total[k] / divisor[model]
-                    out[k] = 1.0 / (1.0 + math.exp(-slope[model] * mean))
+                if wide[tree]:
+                    for k in range(n):
+                        word = np.uint64(high[k]) << np.uint64(_WORD_BITS) | np.uint64(low[k])
+                        tile_total[k] += values[_lowest_bit(word)]
+                else:
+                    for k in range(n):
+                        tile_total[k] += values[_lowest_bit(low[k])]
+            _convert(tile_total, divisor[model], slope[model], converted, result[model, start:stop])
+
+
+@njit(nogil=True, error_model="numpy")
+def _convert(total, divisor, slope, converted, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Turn sums over trees into scores."""
+    if not converted:
+        out[:] = total
+    elif math.isnan(slope):
+        for k in range(len(total)):
+            out[k] = total[k] / divisor
+    else:
+        for k in range(len(total)):
+            out[k] = 1.0 / (1.0 + math.exp(-slope * (total[k] / divisor)))
 
 
 @njit(nogil=True, error_model="numpy")
@@ -498,10 +557,10 @@ def _rule_out_known(bands, start, stop, groups, tree, words):  # type: ignore[no
 
 
 @njit(nogil=True, error_model="numpy", inline="always")
-def _rule_out_category(values, passing, mask, words):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _rule_out_category(values, passing, mask, low, high):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """AND the mask of a split by category; missing, negative and unseen ones fail it."""
     n_known = np.float32(32 * len(passing))
-    for k in range(len(words)):
+    for k in range(len(low)):
         value = values[k]
         passes = False
         # LightGBM cuts off what follows the point, so that -0.5 is category 0.
@@ -509,4 +568,5 @@ def _rule_out_category(values, passing, mask, words):  # type: ignore[no-untyped
             category = int(value)
             passes = (passing[category >> 5] >> np.uint32(category & 31)) & np.uint32(1) != 0
         if not passes:
-            words[k] &= mask
+            low[k] &= mask[0]
+            high[k] &= mask[1]

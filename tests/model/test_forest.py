@@ -1,0 +1,259 @@
+"""The bit-vector forest against LightGBM: equal to the bit, whatever the model and the data."""
+
+from functools import cache
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hazardrank.model.forest import TILE_CELLS, Forest, ForestLimitError, forest_sample
+
+N_FEATURES = 6
+
+
+@cache
+def trained(n_leaves=31, seed=0, categories=0, rounds=20, **settings):
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(1500, N_FEATURES)).astype(np.float32)
+    matrix[:, 1] = np.round(matrix[:, 1] * 4) / 4
+    if categories:
+        matrix[:, 0] = rng.integers(0, categories, len(matrix))
+    outcome = np.nansum(matrix[:, :3], axis=1) + (matrix[:, 0] % 3 == 0) + rng.normal(size=1500) > 0
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    parameters = {
+        "objective": "binary",
+        "num_leaves": n_leaves,
+        "min_data_in_leaf": 5,
+        "num_threads": 1,
+        "seed": seed,
+        "verbose": -1,
+    } | settings
+    data = lgb.Dataset(matrix, outcome, categorical_feature=[0] if categories else [])
+    return lgb.train(parameters, data, rounds).model_to_string()
+
+
+def cells(n_cells, seed=1, categories=0):
+    rng = np.random.default_rng(seed)
+    bands = (2 * rng.normal(size=(N_FEATURES, n_cells))).astype(np.float32)
+    bands[1] = np.round(bands[1] * 4) / 4
+    if categories:
+        bands[0] = rng.integers(-3, categories + 40, n_cells) + rng.choice([0.0, 0.5], n_cells)
+    for value, share in ((np.nan, 0.1), (np.inf, 0.02), (-np.inf, 0.02), (0.0, 0.02)):
+        bands[rng.random(bands.shape) < share] = value
+    return bands
+
+
+def assert_equal_to_lightgbm(texts, bands, threads=1):
+    forest = Forest.of(texts)
+    matrix = np.ascontiguousarray(bands.T)
+    for number, text in enumerate(texts):
+        booster = lgb.Booster(model_str=text)
+        expected = (
+            booster.predict(matrix, num_threads=1) if len(matrix) else np.empty(0),
+            booster.predict(matrix, num_threads=1, raw_score=True) if len(matrix) else np.empty(0),
+        )
+        np.testing.assert_array_equal(forest.scores(bands, threads)[number], expected[0])
+        np.testing.assert_array_equal(forest.raw(bands, threads)[number], expected[1])
+
+
+# ----------------------------------------------------------------------------- by hand
+
+STUMP = """tree
+version=v4
+num_class=1
+num_tree_per_iteration=1
+label_index=0
+max_feature_idx=1
+objective=regression
+feature_names=a b
+feature_infos=[0:9] [0:9]
+tree_sizes=400
+
+Tree=0
+num_leaves=3
+num_cat=0
+split_feature=0 1
+split_gain=1 1
+threshold=2.5 7
+decision_type={decision} {decision}
+left_child=1 -1
+right_child=-2 -3
+leaf_value=10 20 30
+leaf_weight=1 1 1
+leaf_count=1 1 1
+internal_value=0 0
+internal_weight=0 0
+internal_count=3 3
+is_linear=0
+shrinkage=1
+
+
+end of trees
+"""
+
+
+def test_a_tree_walked_by_hand():
+    # a <= 2.5: then b <= 7 gives 10, else 30; a > 2.5 gives 20.
+    bands = np.array([[1, 1, 1, 3, 2.5, np.inf], [7, 7.5, -np.inf, 0, 9, 0]], np.float32)
+    forest = Forest.of([STUMP.format(decision=8)])
+    assert forest.scores(bands).tolist() == [[10, 30, 10, 20, 30, 20]]
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected"),
+    [(8, 20.0), (10, 10.0), (0, 10.0)],
+    ids=["missing goes right", "missing goes left", "missing is zero"],
+)
+def test_where_missing_values_go(decision, expected):
+    text = STUMP.format(decision=decision)
+    bands = np.full((2, 3), np.nan, np.float32)
+    assert Forest.of([text]).scores(bands).tolist() == [[expected] * 3]
+    assert_equal_to_lightgbm([text], bands)
+
+
+def test_thresholds_between_two_singles_part_them_as_doubles_do():
+    single = np.float32(0.1)
+    below, above = np.nextafter(single, np.float32(0)), np.nextafter(single, np.float32(1))
+    for threshold in (0.1, float(single), float(below), 1e300, -1e300, 1e-46, -1e-46):
+        text = STUMP.format(decision=8).replace("threshold=2.5", f"threshold={threshold!r}")
+        values = [below, single, above, 0.0, -0.0, np.finfo(np.float32).max, np.inf, -np.inf]
+        assert_equal_to_lightgbm([text], np.array([values, [1] * len(values)], np.float32))
+
+
+# ------------------------------------------------------------------------- by LightGBM
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n_leaves=st.sampled_from([2, 3, 16, 31, 32, 33, 63, 64]),
+    seed=st.integers(0, 3),
+    n_cells=st.sampled_from([0, 1, 7, TILE_CELLS - 1, TILE_CELLS, TILE_CELLS + 1, 2100]),
+    threads=st.integers(1, 3),
+)
+def test_random_forests_on_random_cells(n_leaves, seed, n_cells, threads):
+    assert_equal_to_lightgbm([trained(n_leaves, seed)], cells(n_cells, seed), threads)
+
+
+@pytest.mark.parametrize("categories", [3, 31, 32, 33, 64, 200])
+def test_categories_seen_unseen_negative_and_missing(categories):
+    text = trained(31, categories=categories, min_data_per_group=1, cat_smooth=1)
+    assert "cat_threshold" in text
+    assert_equal_to_lightgbm([text], cells(3000, categories=categories))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6},
+        {"boosting": "dart"},
+        {"use_missing": False},
+        {"objective": "cross_entropy"},
+        {"objective": "regression"},
+        {"sigmoid": 0.7},
+        {"min_data_in_leaf": 2000},
+    ],
+    ids=str,
+)
+def test_every_way_of_growing_that_is_scored_here(options):
+    assert_equal_to_lightgbm([trained(**options)], cells(3000))
+
+
+def test_trees_of_one_leaf():
+    text = trained(min_data_in_leaf=2000)
+    assert "num_leaves=1\n" in text
+    assert_equal_to_lightgbm([text], cells(5))
+
+
+@pytest.mark.parametrize("to_left", [True, False])
+def test_a_chain_of_63_splits(to_left):
+    steps = np.arange(63)
+    if to_left:
+        left, right = [*steps[1:], -1], [*(-64 + steps[:-1]), -2]
+    else:
+        left, right = [*(-1 - steps[:-1]), -63], [*steps[1:], -64]
+    thresholds = -steps if to_left else steps
+    tree = STUMP.format(decision=8)
+    for name, values in (
+        ("num_leaves", [64]),
+        ("split_feature", [0] * 63),
+        ("split_gain", [1] * 63),
+        ("threshold", thresholds),
+        ("decision_type", [8] * 63),
+        ("left_child", left),
+        ("right_child", right),
+        ("leaf_value", np.arange(64) + 0.5),
+        ("leaf_weight", [1] * 64),
+        ("leaf_count", [1] * 64),
+        ("internal_value", [0] * 63),
+        ("internal_weight", [0] * 63),
+        ("internal_count", [3] * 63),
+    ):
+        start = tree.index(f"\n{name}=") + 1
+        end = tree.index("\n", start)
+        tree = tree[:start] + f"{name}=" + " ".join(str(v) for v in values) + tree[end:]
+    values = np.concatenate([np.arange(-70, 70, 0.5), [np.nan, np.inf, -np.inf]])
+    bands = np.stack([values, np.zeros(len(values))]).astype(np.float32)
+    assert len(np.unique(Forest.of([tree]).scores(bands))) == 64
+    assert_equal_to_lightgbm([tree], bands)
+
+
+def test_several_models_in_one_pass():
+    texts = [trained(31, seed=0), trained(8, seed=1), trained(64, seed=2)]
+    assert Forest.of(texts).n_models == 3
+    assert_equal_to_lightgbm(texts, cells(2500), threads=2)
+
+
+def test_the_last_partial_tile_touches_nothing_beyond_it():
+    bands = cells(TILE_CELLS + 3)
+    forest = Forest.of([trained()])
+    whole = forest.scores(bands)[0]
+    for n_cells in (1, 3, TILE_CELLS, TILE_CELLS + 1):
+        np.testing.assert_array_equal(
+            forest.scores(np.ascontiguousarray(bands[:, :n_cells]))[0], whole[:n_cells]
+        )
+
+
+def test_the_sample_hits_thresholds_exactly_and_misses_some():
+    forest = Forest.of([trained()])
+    sample = forest_sample(forest, 400)
+    assert np.isnan(sample).any()
+    assert np.isinf(sample).any()
+    _, feature, threshold, _ = forest._packed.together[0]
+    used = threshold[feature == 2]
+    on = np.isin(sample[2], used)
+    assert 0.3 < on.mean() < 0.9
+    np.testing.assert_array_equal(sample, forest_sample(forest, 400))
+
+
+# ------------------------------------------------------------------------------ limits
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"n_leaves": 65, "rounds": 2, "min_data_in_leaf": 1}, "65 leaves, more than 64"),
+        ({"zero_as_missing": True}, "takes zero for missing"),
+        ({"linear_tree": True, "objective": "regression"}, "linear models"),
+        ({"objective": "poisson"}, "objective 'poisson'"),
+    ],
+)
+def test_what_is_beyond_the_limits_says_so(options, match):
+    with pytest.raises(ForestLimitError, match=match):
+        Forest.of([trained(**options)])
+
+
+def test_a_text_that_is_no_model_is_refused():
+    with pytest.raises(ForestLimitError, match="no LightGBM model"):
+        Forest.of(["hello"])
+    with pytest.raises(ForestLimitError, match="there is no model"):
+        Forest.of([])
+
+
+def test_bands_of_another_shape_or_type_are_refused():
+    forest = Forest.of([trained()])
+    with pytest.raises(ValueError, match=r"shape \(5, 4\)"):
+        forest.scores(np.zeros((5, 4), np.float32))
+    with pytest.raises(ValueError, match="float64"):
+        forest.scores(np.zeros((N_FEATURES, 4)))
