@@ -262,7 +262,7 @@ def test_bands_give_what_a_matrix_gives_to_the_bit(dated, side, new_side, change
 
 
 def test_models_beyond_the_fast_predictor_fall_back_and_say_so(dated, side, new_side):
-    bundle = trained(dated, side, num_leaves=80, min_data_in_leaf=1, max_rounds=3)[1]
+    bundle = trained(dated, side, num_leaves=80, min_cells_in_leaf=1, max_rounds=3)[1]
     assert "leaves, more than 64" in bundle.forest_note
     by_band = bundle.estimate_bands(np.ascontiguousarray(new_side.matrix.T))
     np.testing.assert_array_equal(by_band.likelihood, bundle.likelihood(new_side.matrix))
