@@ -287,6 +287,28 @@ def read_block(path: Path, grid: SurveyGrid, band: int = 1) -> NDArray[Any]:
         return cells
 
 
+def read_values(path: Path, grid: SurveyGrid, band: int = 1) -> NDArray[np.float32]:
+    """Return what a raster's cells mean: scale and offset applied, NaN where nothing is known.
+
+    Parameters and errors as for :func:`read_block`.
+
+    Returns
+    -------
+    ndarray of float32, shape (rows, cols)
+    """
+    stored = read_block(path, grid, band)
+    with _opened(path) as dataset:
+        scale, offset = dataset.scales[band - 1], dataset.offsets[band - 1]
+        nodata = dataset.nodatavals[band - 1]
+    if (scale, offset) == (1.0, 0.0):
+        values = stored.astype(np.float32, copy=False)
+    else:
+        values = (stored * scale + offset).astype(np.float32)
+    if nodata is None or np.isnan(nodata):
+        return values
+    return np.where(stored == nodata, np.float32(np.nan), values)
+
+
 def grid_of(path: Path) -> SurveyGrid:
     """Return the survey grid of a raster.
 

@@ -4,22 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hazardrank.settings.base import Settings
 
 
 class ComputeSettings(Settings):
-    """How the machine is used. Never changes a result."""
+    """How this machine, or several, are used. Never changes a result."""
 
+    backend: Literal["threads", "processes", "dask"] = "threads"
+    """Where work is done: `threads` of this process, `processes` of this machine, or `dask`: a
+    dask.distributed cluster. `processes` is for scoring only."""
+    scheduler: str | None = None
+    """`dask`: address of the cluster's scheduler, `tcp://host:8786`; a cluster on this machine
+    when left out."""
+    workers: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """`processes`, and `dask` without a scheduler: worker processes; one a core when left out."""
+    retries: Annotated[int, Field(ge=0, le=100)] = 3
+    """`dask`: how often a block that failed, or whose worker was lost, is tried again."""
+    window: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """`dask`: blocks handed to the scheduler at a time; a few for each worker when left out."""
+    memory_gb: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Scoring: blocks are made smaller until those in work at a time should need no more than
+    this, in GB."""
     threads: Annotated[int, Field(ge=1, le=512)] | None = None
     """Threads; all cores when left out."""
     block_cells: Annotated[int, Field(ge=16, le=8192)] = 256
     """Side of the square blocks in which the region is processed."""
     progress: bool = True
     """Show progress with a rate and the time left."""
+
+    @model_validator(mode="after")
+    def _belongs_to_the_backend(self) -> ComputeSettings:
+        if self.scheduler is not None and self.backend != "dask":
+            raise ValueError("scheduler is for compute=dask")
+        if self.scheduler is not None and self.workers is not None:
+            raise ValueError("workers are the scheduler's own: leave workers out")
+        return self
 
     @property
     def n_threads(self) -> int:
