@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 
 MAX_PAIRED_CELLS = 4_000
 """Cells between which all distances are averaged; more are sampled."""
-#: Square of the distance between two classes, or between missing and known.
-_APART = 2.0
+APART = 2.0
+"""Square of the distance between two classes, or between missing and known."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Axis:
             placed.append(self.weight * missing)
         else:
             lost = lost | ~known
-        return placed, self.weight**2 * (_APART / 2) * lost
+        return placed, self.weight**2 * (APART / 2) * lost
 
 
 def make_axes(
