@@ -90,5 +90,9 @@ class TrackingError(HazardRankError):
     """The experiment store cannot be reached or written."""
 
 
+class PriorityError(HazardRankError):
+    """Priorities that cannot be computed as configured."""
+
+
 class OutputError(HazardRankError):
     """An output that cannot be written whole."""

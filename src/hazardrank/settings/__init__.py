@@ -27,9 +27,23 @@ from hazardrank.settings.commands import (
     TrainSettings,
 )
 from hazardrank.settings.compute import ComputeSettings, TrackingSettings
+from hazardrank.settings.curves import CurveSettings
+from hazardrank.settings.effort import ClearanceMethodSettings, EffortSettings
 from hazardrank.settings.features import AnyFamilySettings, FamilySettings
 from hazardrank.settings.labels import BackgroundSettings, LabelRule, LabelSettings
 from hazardrank.settings.model import ModelSettings, TuningSettings
+from hazardrank.settings.priority import (
+    EFFORT,
+    LIKELIHOOD,
+    AnyCriterionSettings,
+    BandSettings,
+    CriterionSettings,
+    GateSettings,
+    PrioritySettings,
+    RobustnessSettings,
+    ScoringMethodName,
+    WeightSettings,
+)
 from hazardrank.settings.region import (
     DistrictSettings,
     ExtentSettings,
@@ -50,22 +64,31 @@ from hazardrank.settings.validation import (
 )
 
 __all__ = [
+    "EFFORT",
+    "LIKELIHOOD",
     "PROXY_PATTERNS",
+    "AnyCriterionSettings",
     "AnyFamilySettings",
     "AnySettings",
     "ApplicabilitySettings",
     "BackgroundSettings",
+    "BandSettings",
     "BaselineName",
     "CheckSettings",
+    "ClearanceMethodSettings",
     "CommandSettings",
     "CompareSettings",
     "ComputeSettings",
+    "CriterionSettings",
+    "CurveSettings",
     "DistrictSettings",
+    "EffortSettings",
     "ExplainSettings",
     "ExplanationSettings",
     "ExtentSettings",
     "FamilySettings",
     "FoldSettings",
+    "GateSettings",
     "Key",
     "LabelRule",
     "LabelSettings",
@@ -74,12 +97,15 @@ __all__ = [
     "ModelSettings",
     "PositiveMetres",
     "PositiveShare",
+    "PrioritySettings",
     "RecordSource",
     "RecordsSettings",
     "RegionCommandSettings",
     "RegionSettings",
+    "RobustnessSettings",
     "Role",
     "ScoreSettings",
+    "ScoringMethodName",
     "Settings",
     "Share",
     "SimulateSettings",
@@ -89,5 +115,6 @@ __all__ = [
     "TrainSettings",
     "TuningSettings",
     "ValidationSettings",
+    "WeightSettings",
     "validate",
 ]

@@ -1,0 +1,1 @@
+"""Likelihood, consequence and effort to bands, ranks, tasks and a season's plan."""
