@@ -1,11 +1,12 @@
 """Whether cells lie in the model's domain: yes or no, and no more than that takes.
 
 :meth:`Applicability.judge` measures how far each cell is from the nearest training cell. A map
-of the domain only asks whether any is near enough. The training cell that was near enough for
-the cell before usually is for the next one too, and settles it alone. Cells that no such witness
-settles are compared with the training cells whose first coordinate, the heaviest, is near
-enough. Every comparison adds the same float32 squares in the same order as the measuring does,
-so that yes and no are those of the measured distance, to the bit.
+of the domain only asks whether any is near enough. A training cell that was near enough for one
+of the cells before often is for the next one too, and settles it. Cells that no such witness
+settles are gathered and compared with the training cells of those leaves of a k-d tree (Bentley
+1975) whose box lies near enough to theirs, the nearest leaf first. Every comparison adds the
+same float32 squares in the same order as the measuring does, so that yes and no are those of
+the measured distance, to the bit.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ Floats = NDArray[np.float64]
 
 TILE = 64
 """Cells looked at together."""
-_N_WITNESSES = 8
+_N_WITNESSES = 64
+_LEAF_POINTS = 32
 _STEP = 4
 """Dimensions summed before the next look at whether it is worth going on."""
 _CELLS_PER_JOB = 16_384
-#: Room for rounding where the first coordinate alone rules a training cell out.
+#: Room for rounding where a box rules out all training cells in it.
 _SLACK = 1.0001
 
 _STANDARDISED, _CLASS, _GAP = 0, 1, 2
+
+_Tree = tuple[Singles, NDArray[np.int64], Singles]
+"""Points leaf by leaf, where each leaf begins, and the leaves' boxes."""
 
 _Space = tuple[
     NDArray[np.int64],  # axis → band
@@ -59,21 +64,28 @@ class Membership:
     axes : tuple of Axis
         The features of the space.
     points : ndarray of float32, shape (n_points, n_dimensions)
-        Training cells, by rising first coordinate.
+        Training cells, leaf by leaf.
+    leaves : ndarray of int64, shape (n_leaves + 1,)
+        Where each leaf's points begin.
+    boxes : ndarray of float32, shape (n_leaves, 2, n_dimensions)
+        Least and largest coordinates of each leaf.
     limit : float32
         Largest squared distance inside the domain.
     """
 
     axes: tuple[Axis, ...]
     points: Singles
+    leaves: NDArray[np.int64]
+    boxes: Singles
     limit: np.float32
     _dimensions: tuple[NDArray[Any], ...]
     _lost: Floats
 
     @classmethod
     def of(cls, axes: Sequence[Axis], points: Singles, limit: np.float32) -> Membership:
-        """Sort the points and describe the axes for the kernel."""
-        order = np.argsort(points[:, 0], kind="stable")
+        """Sort the points into leaves and describe the axes for the kernel."""
+        parts = _leaves_of(points)
+        order = np.concatenate([np.empty(0, np.int64), *parts])
         kind, axis_of, code = [], [], []
         for number, axis in enumerate(axes):
             for value in axis.classes or (0.0,):
@@ -90,7 +102,16 @@ class Membership:
             np.array(code, np.float32),
         )
         lost = np.array([axis.weight**2 * (APART / 2) for axis in axes])
-        return cls(tuple(axes), np.ascontiguousarray(points[order]), limit, dimensions, lost)
+        boxes = [[points[part].min(axis=0), points[part].max(axis=0)] for part in parts]
+        return cls(
+            tuple(axes),
+            np.ascontiguousarray(points[order]),
+            np.cumsum([0, *(len(part) for part in parts)]).astype(np.int64),
+            np.array(boxes, np.float32).reshape(len(parts), 2, points.shape[1]),
+            limit,
+            dimensions,
+            lost,
+        )
 
     def outside(
         self, bands: Singles, columns: Mapping[str, int], threads: int
@@ -126,7 +147,8 @@ class Membership:
 
         def job(first: int) -> None:
             last = min(n_cells, first + _CELLS_PER_JOB)
-            _mark_outside(bands, space, self.points, self.limit, first, last, outside)
+            tree = self.points, self.leaves, self.boxes
+            _mark_outside(bands, space, tree, self.limit, first, last, outside)
 
         firsts = range(0, n_cells, _CELLS_PER_JOB)
         if threads > 1 and len(firsts) > 1:
@@ -136,6 +158,20 @@ class Membership:
             for first in firsts:
                 job(first)
         return outside
+
+
+def _leaves_of(points: Singles) -> list[NDArray[np.int64]]:
+    """Split points at the median of their widest coordinate until few are left together."""
+    waiting, leaves = [np.arange(len(points))], []
+    while waiting:
+        part = waiting.pop()
+        if len(part) <= _LEAF_POINTS:
+            leaves += [part] if len(part) else []
+            continue
+        widest = int(np.argmax(np.ptp(points[part], axis=0)))
+        by_value = part[np.argsort(points[part, widest], kind="stable")]
+        waiting += [by_value[len(part) // 2 :], by_value[: len(part) // 2]]
+    return leaves
 
 
 def largest_inside(threshold: float, mean_distance: float) -> np.float32:
@@ -166,48 +202,122 @@ def largest_inside(threshold: float, mean_distance: float) -> np.float32:
 def _mark_outside(
     bands: Singles,
     space: _Space,
-    points: Singles,
+    tree: _Tree,
     limit: np.float32,
     begin: int,
     end: int,
     outside: NDArray[np.bool_],
 ) -> None:
-    n_points, n_dimensions = points.shape
+    """Mark the cells from `begin` to `end`: by witnesses, and those that wait by the tree."""
+    points = tree[0]
+    n_dimensions = points.shape[1]
     tile = np.zeros((n_dimensions, TILE), np.float32)
-    base = np.zeros(TILE, np.float32)
+    pool = np.zeros((n_dimensions, TILE), np.float32)
+    base, pool_base = np.zeros(TILE, np.float32), np.zeros(TILE, np.float32)
     total = np.zeros(TILE, np.float32)
     extra = np.zeros(TILE, np.float64)
-    near = np.zeros(TILE, np.bool_)
+    near, pool_near = np.zeros(TILE, np.bool_), np.zeros(TILE, np.bool_)
+    waiting = np.zeros(TILE, np.int64)
     witnesses = np.zeros(_N_WITNESSES, np.int64)
     for w in range(_N_WITNESSES):
-        witnesses[w] = w * n_points // _N_WITNESSES
-    reach = np.float32(np.sqrt(max(np.float64(limit), 0.0)) * _SLACK + 1e-6)
-    first_of_points = points[:, 0]
+        witnesses[w] = w * len(points) // _N_WITNESSES
+    n_waiting = 0
     for start in range(begin, end, TILE):
         size = min(TILE, end - start)
         _embed(bands, start, size, space, tile, base, extra)
-        near[:] = False
-        n_left = TILE
-        for w in range(_N_WITNESSES):
-            if n_points and n_left:
-                n_left -= _accept(tile, base, points[witnesses[w]], limit, total, near)
-        if n_left and n_points:
-            low, high = np.float32(np.inf), np.float32(-np.inf)
-            for c in range(TILE):
-                if not near[c]:
-                    low, high = min(low, tile[0, c]), max(high, tile[0, c])
-            p = np.searchsorted(first_of_points, low - reach)
-            beyond = high + reach
-            while p < n_points and n_left and first_of_points[p] <= beyond:
-                accepted = _accept(tile, base, points[p], limit, total, near)
-                if accepted:
-                    n_left -= accepted
-                    for w in range(_N_WITNESSES - 1, 0, -1):
-                        witnesses[w] = witnesses[w - 1]
-                    witnesses[0] = p
-                p += 1
+        _ask_witnesses(tile, base, points, witnesses, limit, total, near)
         for c in range(size):
-            outside[start + c] = not near[c]
+            outside[start + c] = False
+            if near[c]:
+                continue
+            waiting[n_waiting] = start + c
+            pool_base[n_waiting] = base[c]
+            for d in range(n_dimensions):
+                pool[d, n_waiting] = tile[d, c]
+            n_waiting += 1
+            if n_waiting == TILE:
+                _ask_tree(pool, pool_base, TILE, tree, witnesses, limit, total, pool_near)
+                for k in range(TILE):
+                    outside[waiting[k]] = not pool_near[k]
+                n_waiting = 0
+    if n_waiting:
+        _ask_tree(pool, pool_base, n_waiting, tree, witnesses, limit, total, pool_near)
+        for k in range(n_waiting):
+            outside[waiting[k]] = not pool_near[k]
+
+
+@njit(nogil=True, error_model="numpy")
+def _ask_witnesses(
+    tile: Singles,
+    base: Singles,
+    points: Singles,
+    witnesses: NDArray[np.int64],
+    limit: np.float32,
+    total: Singles,
+    near: NDArray[np.bool_],
+) -> None:
+    """Mark the cells that a witness settles; it moves one place ahead."""
+    near[:] = False
+    if not len(points):
+        return
+    n_left = TILE
+    for w in range(_N_WITNESSES):
+        settled = _accept(tile, base, points[witnesses[w]], limit, total, near)
+        if settled and w:
+            witnesses[w], witnesses[w - 1] = witnesses[w - 1], witnesses[w]
+        n_left -= settled
+        if not n_left:
+            return
+
+
+@njit(nogil=True, error_model="numpy")
+def _ask_tree(
+    tile: Singles,
+    base: Singles,
+    size: int,
+    tree: _Tree,
+    witnesses: NDArray[np.int64],
+    limit: np.float32,
+    total: Singles,
+    near: NDArray[np.bool_],
+) -> None:
+    """Mark the cells near to any point, looking into the nearest leaves first.
+
+    A point that settles cells becomes a witness.
+    """
+    points, first_point, boxes = tree
+    for c in range(TILE):
+        near[c] = c >= size
+    n_left = size
+    low, high = np.empty(len(tile), np.float32), np.empty(len(tile), np.float32)
+    for d in range(len(tile)):
+        low[d], high[d] = tile[d, :size].min(), tile[d, :size].max()
+    apart = np.empty(len(boxes), np.float64)
+    lowest = np.float64(base[:size].min())
+    for leaf in range(len(boxes)):
+        apart[leaf] = _between(low, high, boxes[leaf], lowest, limit * _SLACK)
+    for leaf in np.argsort(apart):
+        if apart[leaf] > limit * _SLACK or not n_left:
+            return
+        for p in range(first_point[leaf], first_point[leaf + 1]):
+            settled = _accept(tile, base, points[p], limit, total, near)
+            if settled:
+                n_left -= settled
+                for w in range(_N_WITNESSES - 1, 0, -1):
+                    witnesses[w] = witnesses[w - 1]
+                witnesses[0] = p
+
+
+@njit(nogil=True, error_model="numpy")
+def _between(low: Singles, high: Singles, box: Singles, begun: float, most: float) -> float:
+    """Return the squared distance between two boxes, or more than `most` once that is sure."""
+    total = begun
+    for d in range(len(low)):
+        gap = max(np.float64(box[0, d]) - high[d], np.float64(low[d]) - box[1, d], 0.0)
+        total += gap * gap
+        if total > most:
+            return total
+    return total
 
 
 @njit(nogil=True, error_model="numpy")

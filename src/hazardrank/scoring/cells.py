@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class ScoredCells:
         nodata where the bundle knows no domain.
     dissimilarity, density, expected_error : ndarray of float32
         Dissimilarity index, training cells within its threshold, and the squared error to
-        expect; NaN where no feature is known, or no domain.
+        expect; NaN where no feature is known, or no domain, or where not asked for.
     spread, low, high : ndarray of float32 or None
         Standard deviation of the likelihood over the members of an ensemble, and the ends of
         its interval; NaN where there is no likelihood, ``None`` where the bundle has none.
@@ -52,7 +53,7 @@ class ScoredCells:
 
 
 def score_cells(bundle: Bundle, matrix: Matrix, threads: int) -> ScoredCells:
-    """Score cells; outside the model's domain there is no likelihood.
+    """Score cells that come row by row, with all that is known of their domain.
 
     Parameters
     ----------
@@ -63,33 +64,90 @@ def score_cells(bundle: Bundle, matrix: Matrix, threads: int) -> ScoredCells:
     threads : int
         Threads to use; no result depends on it.
     """
-    missing = np.full((4, len(matrix)), np.nan, np.float32)
-    cells = ScoredCells(missing[0], np.full(len(matrix), DOMAIN_NODATA, np.uint8), *missing[1:])
-    known = np.flatnonzero(~np.isnan(matrix).all(axis=1))
-    seen = matrix[known]
-    inside = np.ones(len(known), bool)
-    if bundle.applicability is not None:
-        domain = bundle.applicability.judge(seen, bundle.names, threads)
-        inside = ~domain.outside
-        cells.outside_domain[known] = np.where(inside, INSIDE_DOMAIN, OUTSIDE_DOMAIN)
-        cells.dissimilarity[known] = domain.dissimilarity
-        cells.density[known] = domain.density
-        cells.expected_error[known] = bundle.applicability.error_at(domain.dissimilarity)
-    estimate = bundle.estimate(seen[inside], threads)
+    return score_bands(bundle, np.ascontiguousarray(matrix.T), threads)
+
+
+def score_bands(
+    bundle: Bundle, bands: Singles, threads: int, *, want_dissimilarity: bool = True
+) -> ScoredCells:
+    """Score cells; outside the model's domain there is no likelihood.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The model.
+    bands : ndarray of float32, shape (n_features, n_cells)
+        Features in the bundle's order, band by band.
+    threads : int
+        Threads to use; no result depends on it.
+    want_dissimilarity : bool, optional
+        Whether to measure how far cells are from the training cells, not only whether they
+        lie outside the domain: many times slower.
+    """
+    n_cells = bands.shape[1]
+    known: NDArray[np.bool_] = np.ones(n_cells, bool)
+    if np.isnan(bands[0]).any():
+        known = ~np.isnan(bands).all(axis=0)
+    if not bundle.applicability:
+        domain = {"outside_domain": np.full(n_cells, DOMAIN_NODATA, np.uint8)} | _unmeasured(
+            n_cells
+        )
+        inside = known
+    else:
+        domain = _domain(bundle, bands, known, threads, want_dissimilarity)
+        inside = domain["outside_domain"] == INSIDE_DOMAIN
+    every = bool(inside.all())
+    some = bands if every else np.ascontiguousarray(bands[:, inside])
+    estimate = bundle.estimate_bands(some, threads)
 
     def placed(values: NDArray[np.float64] | None, lowest: np.float32) -> Singles | None:
         if values is None:
             return None
-        whole = np.full(len(matrix), np.nan, np.float32)
-        whole[known[inside]] = np.clip(values.astype(np.float32), lowest, _HIGHEST)
+        singles = np.clip(values.astype(np.float32), lowest, _HIGHEST)
+        if every:
+            return singles
+        whole = np.full(n_cells, np.nan, np.float32)
+        whole[inside] = singles
         return whole
 
     likelihood = placed(estimate.likelihood, _LOWEST)
     assert likelihood is not None
-    return replace(
-        cells,
-        likelihood=likelihood,
+    return ScoredCells(
+        likelihood,
+        **domain,
         spread=placed(estimate.spread, np.float32(0)),
         low=placed(estimate.low, _LOWEST),
         high=placed(estimate.high, _LOWEST),
     )
+
+
+def _unmeasured(n_cells: int) -> dict[str, NDArray[Any]]:
+    missing = np.full(n_cells, np.nan, np.float32)
+    return {"dissimilarity": missing, "density": missing, "expected_error": missing}
+
+
+def _domain(
+    bundle: Bundle, bands: Singles, known: NDArray[np.bool_], threads: int, want_dissimilarity: bool
+) -> dict[str, NDArray[Any]]:
+    """Return what is said of each cell's place in the domain, by attribute."""
+    applicability = bundle.applicability
+    assert applicability is not None
+    n_cells = bands.shape[1]
+    code = np.full(n_cells, DOMAIN_NODATA, np.uint8)
+    if not want_dissimilarity:
+        outside = applicability.outside(bands, bundle.names, threads)
+        code[known] = np.where(outside[known], OUTSIDE_DOMAIN, INSIDE_DOMAIN)
+        return {"outside_domain": code} | _unmeasured(n_cells)
+    seen = np.ascontiguousarray(bands[:, known].T)
+    domain = applicability.judge(seen, bundle.names, threads)
+    code[known] = np.where(domain.outside, OUTSIDE_DOMAIN, INSIDE_DOMAIN)
+    measured = {
+        "dissimilarity": domain.dissimilarity,
+        "density": domain.density,
+        "expected_error": applicability.error_at(domain.dissimilarity),
+    }
+    placed = {}
+    for name, values in measured.items():
+        placed[name] = np.full(n_cells, np.nan, np.float32)
+        placed[name][known] = values
+    return {"outside_domain": code} | placed

@@ -13,7 +13,7 @@ from hazardrank.features.base import FeatureSpec, FloatBlock
 from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
 from hazardrank.records import HazardRecords
-from hazardrank.scoring.cells import score_cells
+from hazardrank.scoring.cells import score_bands
 from hazardrank.scoring.maps import Maps, ScoreSummary
 from hazardrank.settings import ComputeSettings
 from hazardrank.sources.layers import LayerReader
@@ -86,7 +86,7 @@ def score_region(
         If a map cannot be written.
     """
     bundle.check_features(features.specs)
-    nothing = score_cells(bundle, np.empty((0, len(bundle.specs)), np.float32), 1)
+    nothing = score_bands(bundle, np.empty((len(bundle.specs), 0), np.float32), 1)
     with Maps(output_dir, layers.grid, bundle, tags, map_dissimilarity) as maps:
         for block in layers.grid.blocks(compute.block_cells):
             inside = layers.inside(block)
@@ -95,8 +95,12 @@ def score_region(
                 with maps.timed("features"):
                     values = features.block(block, layers, known)
                 with maps.timed("scoring"):
-                    matrix = np.ascontiguousarray(values[:, inside].T)
-                    cells = score_cells(bundle, matrix, compute.n_threads)
+                    cells = score_bands(
+                        bundle,
+                        np.ascontiguousarray(values[:, inside]),
+                        compute.n_threads,
+                        want_dissimilarity=map_dissimilarity,
+                    )
                 with maps.timed("status"):
                     known_as = status(block)
             index = np.full(block.shape, -1, np.int64)

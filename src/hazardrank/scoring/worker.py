@@ -206,7 +206,9 @@ class BlockWorker:
         whole = bool(inside.all())
         bands = values.reshape(len(values), -1)
         bands = bands if whole else np.ascontiguousarray(bands[:, inside.ravel()])
-        cells = score_bands(self.bundle, bands, self.job.threads_per_block)
+        cells = score_bands(
+            self.bundle, bands, self.job.threads_per_block, want_dissimilarity=False
+        )
         tally = Tally()
         tally.add(cells.likelihood)
         tally.add_domain(cells.outside_domain)
