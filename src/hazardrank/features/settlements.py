@@ -21,17 +21,14 @@ from typing import Annotated, ClassVar, Literal
 import geopandas as gpd
 import numpy as np
 import shapely
-from numba import njit
-from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.candidates import candidates
 from hazardrank.features.cover import cells_inside, rows_of_grid
 from hazardrank.features.distance import nearest_segments
+from hazardrank.features.gravity import gravity_sum
 from hazardrank.features.segments import (
     FloatArray,
-    IndexArray,
     as_block,
     chosen,
     grown,
@@ -127,55 +124,4 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
         places = segments_of(shapely.centroid(table.geometry.to_numpy()))
         people = np.nan_to_num(table[column].to_numpy(dtype=float))[places.feature]
         settings = self.settings
-        first, lists = candidates(tiles, places, settings.cap_m, nearest=False)
-        total = np.zeros(len(tiles))
-        _add_gravity(
-            tiles.first,
-            tiles.easting,
-            tiles.northing,
-            first,
-            lists,
-            places.ends,
-            people,
-            settings.cap_m,
-            settings.d0_m,
-            round(2 * settings.beta),
-            total,
-        )
-        return tiles.restored(total)
-
-
-@njit(cache=True, nogil=True)
-def _add_gravity(
-    tile_first: IndexArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    places: FloatArray,
-    people: FloatArray,
-    cap_m: float,
-    d0_m: float,
-    twice_beta: int,
-    total: FloatArray,
-) -> None:
-    """Add each place's people, weighted by distance, in the order of the places."""
-    for tile in range(len(tile_first) - 1):
-        cells = slice(tile_first[tile], tile_first[tile + 1])
-        east, north, sums = easting[cells], northing[cells], total[cells]
-        near, weight = np.empty(len(east)), np.empty(len(east))
-        for s in lists[list_first[tile] : list_first[tile + 1]]:
-            place_e, place_n, people_there = places[s, 0], places[s, 1], people[s]
-            for k in range(len(east)):
-                east_m, north_m = east[k] - place_e, north[k] - place_n
-                distance_m = np.sqrt(east_m * east_m + north_m * north_m)
-                near[k] = d0_m / (distance_m + d0_m)
-                weight[k] = people_there if distance_m <= cap_m else 0.0
-            for _ in range(twice_beta // 2):
-                for k in range(len(east)):
-                    weight[k] *= near[k]
-            if twice_beta % 2:
-                for k in range(len(east)):
-                    weight[k] *= np.sqrt(near[k])
-            for k in range(len(east)):
-                sums[k] += weight[k]
+        return gravity_sum(tiles, places, people, settings.cap_m, settings.d0_m, settings.beta)
