@@ -94,5 +94,9 @@ class PriorityError(HazardRankError):
     """Priorities that cannot be computed as configured."""
 
 
+class ClusterError(HazardRankError):
+    """A cluster that cannot be reached, or on which work fails."""
+
+
 class OutputError(HazardRankError):
     """An output that cannot be written whole."""

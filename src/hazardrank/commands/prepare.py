@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import geopandas as gpd
 import numpy as np
@@ -25,9 +25,10 @@ from hazardrank.records import HazardRecords
 from hazardrank.reporting.progress import Progress
 from hazardrank.scoring.stream import ScoreSummary, score_region
 from hazardrank.scoring.table import score_table
-from hazardrank.settings import FoldSettings, RegionCommandSettings
+from hazardrank.settings import FoldSettings, RegionCommandSettings, RegionSettings
 from hazardrank.simulate.district import district_folder, ensure_district, is_whole
 from hazardrank.sources.hazard_records import read_records
+from hazardrank.sources.layer_facts import layer_facts
 from hazardrank.sources.layers import LayerReader
 from hazardrank.sources.region import FileLayers, open_layers, region_grid
 from hazardrank.sources.tables import FeatureTable, read_table
@@ -80,6 +81,10 @@ class Case(Protocol):
     def prediction_points(self) -> NDArray[np.float64]:
         """Where the model will be asked: easting and northing of some cells of the area."""
 
+    @property
+    def origin(self) -> dict[str, dict[str, Any]]:
+        """What a bundle keeps of the land it learned from: features, layers, land."""
+
     def area_sample(self, n_cells: int, progress: Progress) -> tuple[Matrix, NDArray[np.float64]]:
         """Layer features of cells drawn from the whole area, and their easting and northing."""
 
@@ -124,6 +129,18 @@ def prepare_case(settings: RegionCommandSettings, progress: Progress) -> LayerCa
     return _layer_case(settings, progress)
 
 
+def land_facts(region: RegionSettings) -> dict[str, Any]:
+    """Return what a bundle keeps of the region it learned from, as plain values."""
+    as_of = region.records_as_of
+    return {
+        "region": region.name,
+        "simulated": region.simulated is not None,
+        "crs": region.crs,
+        "cell_size_m": region.cell_size_m,
+        "records_as_of": None if as_of is None else as_of.isoformat(),
+    }
+
+
 # ------------------------------------------------------------------ from layers
 
 
@@ -155,6 +172,17 @@ class LayerCase:
             f"learned from {len(region.cells):,} of {n_known:,} labelled cells (labels.max_cells)"
         ]
         return [*self.features.skipped, *(thinned if len(region.cells) < n_known else [])]
+
+    @property
+    def origin(self) -> dict[str, dict[str, Any]]:
+        """What a bundle keeps: settings of the features, facts of their layers, the land."""
+        families = [*self.features.families, *self.features.histories]
+        keys = sorted({layer for family in self.features.families for layer in family.needs})
+        return {
+            "features": {one.key: one.settings.model_dump(mode="json") for one in families},
+            "layers": layer_facts(self.settings.region, data_dir_of(self.settings), keys),
+            "land": land_facts(self.settings.region),
+        }
 
     @property
     def prediction_points(self) -> NDArray[np.float64]:
@@ -405,6 +433,11 @@ class TableCase:
     def skipped(self) -> list[str]:
         """Nothing is skipped: the table's columns are the features."""
         return []
+
+    @property
+    def origin(self) -> dict[str, dict[str, Any]]:
+        """What a bundle keeps: a table's features are its columns, without settings."""
+        return {"features": {}, "layers": {}, "land": land_facts(self.settings.region)}
 
     @property
     def prediction_points(self) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ from hazardrank.scoring.engine import (
     read_state,
     score_blocks,
 )
-from hazardrank.scoring.fit import check_fit
+from hazardrank.scoring.fit import check_fit, features_of
 from hazardrank.scoring.job import BlockPlan, ScoreJob, digest_of
 from hazardrank.scoring.manifest import MANIFEST_JSON, manifest
 from hazardrank.scoring.map_files import MapFile, Part, map_files
@@ -192,17 +192,18 @@ def prepare(settings: ScoreSettings, progress: Progress) -> Prepared:
         raise LayerError(
             "the region is a ready table of cells, which has no layers to compute features from",
             where=f"region {settings.region.name}",
-            remedy="Train with the new table as its region (python -m train): its map is the score.",
+            remedy="Train with the new table as its region: the map of that run is its score.",
         )
-    named = {key: AnyFamilySettings(**dict(one)) for key, one in bundle.features.items()}
     data_dir = data_dir_of(settings)
+    with progress.stage("Checking that bundle and region fit", None, "layers"):
+        findings = check_fit(bundle, settings.region, data_dir)
+    stop_on(findings, settings.strict_checks)
+    named = features_of(bundle)
     features = build_features(named, settings.region.layers)
     layers = open_layers(
         settings.region, data_dir, Path(CACHE_FOLDER).absolute(), margin_of(features)
     )
-    with progress.stage("Checking that bundle and region fit", None, "layers"):
-        findings = check_fit(bundle, settings.region, layers, features)
-    stop_on(findings, settings.strict_checks)
+    bundle.check_features(features.specs)
     files = map_files(
         bundle, contributions=settings.contributions, packed=settings.storage == "uint16"
     )

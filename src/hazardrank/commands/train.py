@@ -23,6 +23,7 @@ from hazardrank.commands.survey_weights import weigh_by_propensity, weights_note
 from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
+from hazardrank.model.drift import ReferenceDistribution
 from hazardrank.model.effects import FoldEffects
 from hazardrank.model.ensemble import Ensemble
 from hazardrank.model.positive_unlabelled import PositiveUnlabelled
@@ -231,7 +232,17 @@ class Study:
             "code": provenance.code,
             "versions": provenance.versions,
         }
-        bundle = Bundle.of(model, self.learner, origin)
+        reference = ReferenceDistribution.fit(
+            side.matrix, self.case.training.specs, self.settings.model.categorical
+        )
+        kept = self.case.origin
+        bundle = replace(
+            Bundle.of(model, self.learner, origin),
+            reference=reference,
+            features=kept["features"],
+            layers=kept["layers"],
+            land=kept["land"],
+        )
         if not self.settings.applicability.enabled:
             return bundle, {}
         with self.progress.stage("Measuring where the model applies", None, "models"):

@@ -34,6 +34,7 @@ from hazardrank.model.boosted import (
     predict_scores,
 )
 from hazardrank.model.calibration import Calibrator, calibrator_from_json
+from hazardrank.model.drift import ReferenceDistribution
 from hazardrank.model.ensemble import Ensemble, EnsembleModel
 from hazardrank.model.forest import Forest, ForestLimitError, forest_sample
 from hazardrank.model.intervals import Interval, estimate, interval_from_json
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the layout of ``bundle.json``."""
 
 BUNDLE_JSON = "bundle.json"
@@ -85,6 +86,15 @@ class Bundle:
         Where the model applies; ``None`` where that was not measured.
     interval : Interval, optional
         How wide the likelihood's interval is; ``None`` where none was asked for.
+    reference : ReferenceDistribution, optional
+        How the features are distributed over the training cells.
+    features : mapping of str to mapping
+        Settings of the feature families, without those that were skipped; plain values.
+    layers : mapping of str to mapping
+        What is known of the layers the features read, as
+        :func:`~hazardrank.sources.layer_facts.layer_facts` says it.
+    land : mapping
+        Where the model learned: region, cell size, whether simulated, date of the records.
 
     Raises
     ------
@@ -103,6 +113,10 @@ class Bundle:
     weights: tuple[float, ...] = ()
     applicability: Applicability | None = None
     interval: Interval | None = None
+    reference: ReferenceDistribution | None = None
+    features: Mapping[str, Any] = field(default_factory=dict)
+    layers: Mapping[str, Any] = field(default_factory=dict)
+    land: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.models:
@@ -378,6 +392,10 @@ class Bundle:
                 tuple(float(entry["weight"]) for entry in values["models"] if "weight" in entry),
                 _read_applicability(folder, values.get("applicability")),
                 None if values.get("interval") is None else interval_from_json(values["interval"]),
+                _reference(values["reference"]),
+                dict(values["feature_settings"]),
+                dict(values["layers"]),
+                dict(values["land"]),
             )
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             raise BundleError(
@@ -423,6 +441,10 @@ class Bundle:
             "provenance": dict(self.provenance),
             "applicability": self._applicability_json(),
             "interval": None if self.interval is None else self.interval.to_json(),
+            "feature_settings": dict(self.features),
+            "layers": dict(self.layers),
+            "land": dict(self.land),
+            "reference": None if self.reference is None else self.reference.to_json(),
         }
         return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -437,6 +459,10 @@ def _booster(text: str) -> lgb.Booster:
         return lgb.Booster(model_str=text)
     except lgb.basic.LightGBMError as error:
         raise BundleError(f"the text is no LightGBM model ({error})") from None
+
+
+def _reference(values: Mapping[str, Any] | None) -> ReferenceDistribution | None:
+    return None if values is None else ReferenceDistribution.from_json(values)
 
 
 def _spec_to_json(spec: FeatureSpec) -> dict[str, Any]:

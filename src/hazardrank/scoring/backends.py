@@ -153,7 +153,7 @@ def _score_here(work: Work) -> list[BlockReport]:
 # ------------------------------------------------------------------------------ cluster
 
 
-class _JobPlugin(WorkerPlugin):  # type: ignore[misc]
+class _JobPlugin(WorkerPlugin):
     """Brings a job to every worker, those that join later too."""
 
     def __init__(self, job: ScoreJob, job_id: str) -> None:
@@ -178,7 +178,8 @@ _OPENING = threading.Lock()
 
 
 def _score_there(job_id: str, work: Work) -> list[BlockReport]:
-    held: _JobPlugin = get_worker().hazardrank_jobs[job_id]
+    worker: Any = get_worker()
+    held: _JobPlugin = worker.hazardrank_jobs[job_id]
     with _OPENING:
         if held.opened is None:
             held.opened = BlockWorker(held.job)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hazardrank.model.applicability import Applicability
 from hazardrank.model.bundle import Bundle
 from hazardrank.validation.training_set import Matrix
 
@@ -15,6 +15,8 @@ INSIDE_DOMAIN, OUTSIDE_DOMAIN, DOMAIN_NODATA = 0, 1, 255
 """Codes of ``outside_domain.tif``; nodata outside the area and where no feature is known."""
 
 _LOWEST, _HIGHEST = np.float32(1e-9), np.nextafter(np.float32(1), np.float32(0))
+#: Share of cells to be scored above which leaving out the others costs more than it saves.
+_NEARLY_ALL = 0.95
 Singles = NDArray[np.float32]
 
 
@@ -85,69 +87,76 @@ def score_bands(
         lie outside the domain: many times slower.
     """
     n_cells = bands.shape[1]
-    known: NDArray[np.bool_] = np.ones(n_cells, bool)
-    if np.isnan(bands[0]).any():
-        known = ~np.isnan(bands).all(axis=0)
-    if not bundle.applicability:
-        domain = {"outside_domain": np.full(n_cells, DOMAIN_NODATA, np.uint8)} | _unmeasured(
-            n_cells
-        )
-        inside = known
-    else:
-        domain = _domain(bundle, bands, known, threads, want_dissimilarity)
-        inside = domain["outside_domain"] == INSIDE_DOMAIN
-    every = bool(inside.all())
-    some = bands if every else np.ascontiguousarray(bands[:, inside])
-    estimate = bundle.estimate_bands(some, threads)
-
-    def placed(values: NDArray[np.float64] | None, lowest: np.float32) -> Singles | None:
-        if values is None:
-            return None
-        singles = np.clip(values.astype(np.float32), lowest, _HIGHEST)
-        if every:
-            return singles
-        whole = np.full(n_cells, np.nan, np.float32)
-        whole[inside] = singles
-        return whole
-
-    likelihood = placed(estimate.likelihood, _LOWEST)
-    assert likelihood is not None
+    code = np.full(n_cells, DOMAIN_NODATA, np.uint8)
+    measured = np.broadcast_to(np.float32(np.nan), (3, n_cells))
+    shown = ~_nothing_known(bands)
+    if bundle.applicability is not None:
+        if want_dissimilarity:
+            outside, measured = _measured(bundle.applicability, bands, bundle.names, shown, threads)
+        else:
+            outside = bundle.applicability.outside(bands, bundle.names, threads)
+        np.copyto(code, outside.view(np.uint8), where=shown)
+        shown &= ~outside
+    places = _Places(shown, int(np.count_nonzero(shown)))
+    seen = np.take(bands, np.flatnonzero(shown), axis=1) if places.gathered else bands
+    found = bundle.estimate_bands(seen, threads)
     return ScoredCells(
-        likelihood,
-        **domain,
-        spread=placed(estimate.spread, np.float32(0)),
-        low=placed(estimate.low, _LOWEST),
-        high=placed(estimate.high, _LOWEST),
+        places.of(found.likelihood, _LOWEST),
+        code,
+        measured[0],
+        measured[1],
+        measured[2],
+        spread=places.maybe(found.spread, np.float32(0)),
+        low=places.maybe(found.low, _LOWEST),
+        high=places.maybe(found.high, _LOWEST),
     )
 
 
-def _unmeasured(n_cells: int) -> dict[str, NDArray[Any]]:
-    missing = np.full(n_cells, np.nan, np.float32)
-    return {"dissimilarity": missing, "density": missing, "expected_error": missing}
+def _nothing_known(bands: Singles) -> NDArray[np.bool_]:
+    """Return which cells have no feature at all."""
+    missing: NDArray[np.bool_] = np.isnan(bands[0])
+    for band in bands[1:]:
+        if not missing.any():
+            break
+        missing &= np.isnan(band)
+    return missing
 
 
-def _domain(
-    bundle: Bundle, bands: Singles, known: NDArray[np.bool_], threads: int, want_dissimilarity: bool
-) -> dict[str, NDArray[Any]]:
-    """Return what is said of each cell's place in the domain, by attribute."""
-    applicability = bundle.applicability
-    assert applicability is not None
-    n_cells = bands.shape[1]
-    code = np.full(n_cells, DOMAIN_NODATA, np.uint8)
-    if not want_dissimilarity:
-        outside = applicability.outside(bands, bundle.names, threads)
-        code[known] = np.where(outside[known], OUTSIDE_DOMAIN, INSIDE_DOMAIN)
-        return {"outside_domain": code} | _unmeasured(n_cells)
-    seen = np.ascontiguousarray(bands[:, known].T)
-    domain = applicability.judge(seen, bundle.names, threads)
-    code[known] = np.where(domain.outside, OUTSIDE_DOMAIN, INSIDE_DOMAIN)
-    measured = {
-        "dissimilarity": domain.dissimilarity,
-        "density": domain.density,
-        "expected_error": applicability.error_at(domain.dissimilarity),
-    }
-    placed = {}
-    for name, values in measured.items():
-        placed[name] = np.full(n_cells, np.nan, np.float32)
-        placed[name][known] = values
-    return {"outside_domain": code} | placed
+def _measured(
+    domain: Applicability, bands: Singles, names: list[str], known: NDArray[np.bool_], threads: int
+) -> tuple[NDArray[np.bool_], Singles]:
+    """Return which cells are outside, and dissimilarity, density and expected error."""
+    found = domain.judge(bands.T, names, threads)
+    expected = domain.error_at(found.dissimilarity).astype(np.float32)
+    measured = np.stack([found.dissimilarity, found.density, expected])
+    measured[:, ~known] = np.nan
+    return found.outside, measured
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Puts values of the cells that were scored among all cells."""
+
+    shown: NDArray[np.bool_]
+    n_shown: int
+
+    @property
+    def gathered(self) -> bool:
+        """Whether only the shown cells are scored; else all are, which spares a copy."""
+        return self.n_shown < _NEARLY_ALL * len(self.shown)
+
+    def of(self, values: NDArray[np.float64], lowest: np.float32) -> Singles:
+        """Return values of all cells, NaN where not shown."""
+        singles: Singles = values.astype(np.float32)
+        np.clip(singles, lowest, _HIGHEST, out=singles)
+        if self.gathered:
+            whole = np.full(len(self.shown), np.nan, np.float32)
+            whole[self.shown] = singles
+            return whole
+        if self.n_shown < len(self.shown):
+            singles[~self.shown] = np.nan
+        return singles
+
+    def maybe(self, values: NDArray[np.float64] | None, lowest: np.float32) -> Singles | None:
+        """Return values as :meth:`of` does where there are any."""
+        return None if values is None else self.of(values, lowest)
