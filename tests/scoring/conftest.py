@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from hazardrank.features.base import FeatureSpec
 from hazardrank.grid import SurveyGrid
+from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
-from hazardrank.settings import LayerSettings, ModelSettings
+from hazardrank.settings import ApplicabilitySettings, LayerSettings, ModelSettings
 from hazardrank.sources.memory import MemoryLayers
 from hazardrank.validation.learner import InnerFold, TrainingSide
 
@@ -42,6 +45,23 @@ def bundle():
     learner = BoostedTrees(settings, SPECS, 1, 0)
     side = TrainingSide(matrix, contaminated, np.ones(600, np.float32), inner)
     return Bundle.of(learner.fit(side), learner, {"protocol": "new_district"})
+
+
+@pytest.fixture(scope="session")
+def careful(bundle):
+    """A bundle whose training cells reach only 2,000 m east, as its domain knows."""
+    matrix = np.random.default_rng(4).uniform((0, 0), (1000, 2000), (300, 2)).astype(np.float32)
+    rows = np.arange(300)
+    domain, _ = fit_applicability(
+        matrix,
+        bundle.specs,
+        {"height_m": 0.5, "easting_m": 0.5},
+        [(rows[rows % 2 != k], rows[rows % 2 == k]) for k in (0, 1)],
+        np.full(300, 0.1),
+        ApplicabilitySettings(max_reference_cells=100),
+        0,
+    )
+    return dataclasses.replace(bundle, applicability=domain)
 
 
 @pytest.fixture(scope="session")

@@ -1,39 +1,19 @@
 """Outside the model's domain the map abstains and says so."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import rasterio
 
 from hazardrank.errors import BundleError
 from hazardrank.grid.raster_io import read_block
-from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.bundle import Bundle
 from hazardrank.scoring.cells import score_cells
 from hazardrank.scoring.stream import score_region
-from hazardrank.settings import ApplicabilitySettings, ComputeSettings
+from hazardrank.settings import ComputeSettings
 
 
 def status_of(grid):
     return np.full(grid.shape, -1, np.int8)
-
-
-@pytest.fixture(scope="module")
-def careful(bundle):
-    """A bundle whose training cells reach only 2,000 m east, as its domain knows."""
-    matrix = np.random.default_rng(4).uniform((0, 0), (1000, 2000), (300, 2)).astype(np.float32)
-    rows = np.arange(300)
-    domain, _ = fit_applicability(
-        matrix,
-        bundle.specs,
-        {"height_m": 0.5, "easting_m": 0.5},
-        [(rows[rows % 2 != k], rows[rows % 2 == k]) for k in (0, 1)],
-        np.full(300, 0.1),
-        ApplicabilitySettings(max_reference_cells=100),
-        0,
-    )
-    return dataclasses.replace(bundle, applicability=domain)
 
 
 def scored(bundle, features, layers, folder, block_cells=16, **options):

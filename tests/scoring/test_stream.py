@@ -8,8 +8,8 @@ from hazardrank.errors import BundleError
 from hazardrank.grid.raster_io import grid_of, read_block
 from hazardrank.model.bundle import Bundle
 from hazardrank.model.ensemble import learner_of
-from hazardrank.scoring.tally import Tally
 from hazardrank.scoring.stream import score_region
+from hazardrank.scoring.tally import Tally
 from hazardrank.settings import ComputeSettings, ModelSettings
 from hazardrank.sources.memory import MemoryLayers
 from hazardrank.validation.learner import InnerFold, TrainingSide

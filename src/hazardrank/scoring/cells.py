@@ -95,6 +95,7 @@ def score_bands(
             outside, measured = _measured(bundle.applicability, bands, bundle.names, shown, threads)
         else:
             outside = bundle.applicability.outside(bands, bundle.names, threads)
+        # The codes are those of false and true.
         np.copyto(code, outside.view(np.uint8), where=shown)
         shown &= ~outside
     places = _Places(shown, int(np.count_nonzero(shown)))
