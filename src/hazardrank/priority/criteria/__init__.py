@@ -1,0 +1,1 @@
+"""Consequence criteria: whom or what contamination here would harm or hold back."""
