@@ -1,18 +1,23 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from hazardrank.errors import BundleError, ModelError
 from hazardrank.model.calibration import (
+    EDGE,
     Calibrator,
     HeldOutScores,
     calibrate,
     calibrator_from_json,
     fit_calibrator,
+    from_log_odds,
+    to_log_odds,
 )
 
 METHODS = ["isotonic", "beta", "logistic", "venn_abers", "none"]
@@ -164,6 +169,50 @@ def test_missing_scores_stay_missing(method):
     scores, contaminated, _ = distorted(200)
     fitted = fit_calibrator(method, scores, contaminated, np.ones(200))
     assert np.isnan(fitted.apply(np.array([np.nan, 0.5]))).tolist() == [True, False]
+
+
+def textbook(fitted, score):
+    """Return what a calibrator should give, by scipy and numpy's plain functions."""
+    score = np.clip(score, 1e-9, 1 - 1e-9)
+    numbers = {name: np.array(values) for name, values in fitted.parameters.items()}
+    if fitted.method == "beta":
+        logs = np.log(score), np.log1p(-score)
+        found = expit(numbers["a"] * logs[0] - numbers["b"] * logs[1] + numbers["c"])
+    elif fitted.method == "logistic":
+        found = expit(numbers["slope"] * logit(score) + numbers["offset"])
+    elif fitted.method == "isotonic":
+        found = np.interp(score, numbers["score"], numbers["likelihood"])
+    elif fitted.method == "venn_abers":
+        p0 = np.append(0, numbers["p0"])[np.searchsorted(numbers["score"], score, "right")]
+        p1 = np.append(numbers["p1"], 1)[np.searchsorted(numbers["score"], score, "left")]
+        found = p1 / (1 - p0 + p1)
+    else:
+        found = score
+    found = np.clip(found, 1e-9, 1 - 1e-9)
+    return np.clip(expit(logit(found) + fitted.shift), 1e-9, 1 - 1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shift", [0.0, -1.5])
+def test_likelihoods_are_those_of_the_textbook(method, shift):
+    scores, contaminated, _ = distorted(700)
+    fitted = replace(fit_calibrator(method, scores, contaminated, np.ones(700)), shift=shift)
+    asked = np.concatenate([np.linspace(0, 1, 2001), scores, np.geomspace(1e-12, 1, 200)])
+    np.testing.assert_allclose(fitted.apply(asked), textbook(fitted, asked), rtol=1e-13)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(1e-9, 1 - 1e-9), min_size=1, max_size=40))
+def test_log_odds_and_back(likelihood):
+    likelihood = np.array(likelihood)
+    np.testing.assert_allclose(to_log_odds(likelihood), logit(likelihood), rtol=1e-15, atol=4e-16)
+    np.testing.assert_allclose(from_log_odds(to_log_odds(likelihood)), likelihood, rtol=1e-14)
+
+
+def test_log_odds_beyond_all_bounds_are_at_the_edges():
+    log_odds = np.array([-np.inf, -1e300, -40, 0, 40, 1e300, np.inf, np.nan])
+    found = from_log_odds(log_odds)
+    np.testing.assert_array_equal(found, [EDGE] * 3 + [0.5] + [1 - EDGE] * 3 + [np.nan])
 
 
 def test_likelihoods_do_not_depend_on_how_scores_are_cut():

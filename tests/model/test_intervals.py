@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 
 from hazardrank.errors import BundleError, ModelError
-from hazardrank.model.calibration import Calibrator, HeldOutScores
+from hazardrank.model.calibration import Calibrator, HeldOutScores, fit_calibrator
 from hazardrank.model.intervals import (
     Interval,
     deviation,
@@ -15,6 +16,7 @@ from hazardrank.model.intervals import (
     fit_interval,
     interval_from_json,
 )
+from hazardrank.model.venn_abers import venn_abers_bounds
 from hazardrank.validation.coverage import coverage
 
 NONE = Calibrator("none", {})
@@ -126,6 +128,45 @@ def test_members_that_agree_have_no_spread():
     np.testing.assert_array_equal(found.spread, np.zeros(30))
     assert found.low is None
     assert estimate(score, [score], NONE, None).spread is None
+
+
+@pytest.mark.parametrize("method", ["venn_abers", "ensemble"])
+def test_estimates_do_not_depend_on_how_cells_are_cut(method):
+    held_out = units_of_land(40, 5)
+    calibrator = fit_calibrator("beta", held_out.score, held_out.contaminated, held_out.weight)
+    spread = np.full(len(held_out.score), 0.3) if method == "ensemble" else None
+    interval = fit_interval(method, 0.9, calibrator, held_out, spread)
+    calibrator = calibrator.shifted(0.3, 0.1)
+    score = np.random.default_rng(7).random(20_000)
+    score[::97] = np.nan
+    parts = [score, score**1.1, score**0.8]
+    whole = estimate(score, parts, calibrator, interval)
+    for cells in (slice(0, 1), slice(17, 9000), slice(19_999, 20_000), slice(5, 5)):
+        some = estimate(score[cells], [part[cells] for part in parts], calibrator, interval)
+        for name, values in vars(some).items():
+            np.testing.assert_array_equal(values, getattr(whole, name)[cells], name)
+    assert np.isnan(whole.low[::97]).all()
+    assert (whole.low[1::97] < whole.high[1::97]).all()
+
+
+def test_the_ends_of_venn_abers_by_their_definition():
+    held_out = units_of_land(40, 6)
+    calibrator = fit_calibrator("logistic", held_out.score, held_out.contaminated, held_out.weight)
+    interval = fit_interval("venn_abers", 0.9, calibrator, held_out)
+    score = np.concatenate([np.linspace(0.001, 0.999, 400), held_out.score[:50]])
+    steps = [np.array(interval.venn_abers.parameters[name]) for name in ("score", "p0", "p1")]
+    p0, p1 = venn_abers_bounds(score, *steps)
+    middle = logit(p1 / (1 - p0 + p1))
+    below = np.maximum(middle - logit(np.clip(p0, 1e-4, 1)), 0)
+    above = np.maximum(logit(np.clip(p1, 0, 1 - 1e-4)) - middle, 0)
+    likelihood = calibrator.apply(score)
+    low, high = interval.bounds(likelihood, score, None)
+    down = interval.low_scale * (below + interval.softening)
+    up = interval.high_scale * (above + interval.softening)
+    expected = np.maximum(expit(logit(likelihood) - down), 1e-9)
+    np.testing.assert_allclose(low, expected, rtol=1e-12)
+    expected = np.minimum(expit(logit(likelihood) + up), 1 - 1e-9)
+    np.testing.assert_allclose(high, expected, rtol=1e-12)
 
 
 def test_spread_is_the_standard_deviation():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from hazardrank.model.venn_abers import merged, venn_abers_bounds, venn_abers_steps
+from hazardrank.model.venn_abers import merged, places, venn_abers_bounds, venn_abers_steps
 
 
 def by_definition(score, outcome, weight, new):
@@ -95,3 +95,36 @@ def test_bounds_draw_together_with_evidence():
         return float(np.mean(high - low))
 
     assert width(4000) < width(100) / 3
+
+
+# ------------------------------------------------------------------ looking up
+
+
+def test_places_by_hand():
+    # Below, at and above each of two knots, and missing.
+    score = np.array([0.1, 0.2, 0.3, 0.5, 0.9, np.nan])
+    assert places(score, np.array([0.2, 0.5])).tolist() == [0, 1, 2, 3, 4, 5]
+    assert places(score, np.empty(0)).tolist() == [0, 0, 0, 0, 0, 1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    knot=st.lists(st.floats(0, 1), max_size=40, unique=True).map(sorted),
+    score=st.lists(st.floats(0, 1), max_size=20),
+    n_scores=st.sampled_from([0, 1, 511, 512, 513, 1500]),
+)
+def test_places_are_those_of_a_plain_search(knot, score, n_scores):
+    knot = np.array(knot, float)
+    pool = np.array([*knot, *score, *np.nextafter(knot, 1), 0.5], float)
+    score = np.resize(pool, n_scores)
+    expected = np.searchsorted(knot, score, "left") + np.searchsorted(knot, score, "right")
+    np.testing.assert_array_equal(places(score, knot), expected)
+
+
+def test_bounds_step_where_they_are_said_to():
+    # "p0 is that of the last knot at or below, p1 that of the first knot at or above."
+    knot, p0, p1 = np.array([0.2, 0.5]), np.array([0.1, 0.3]), np.array([0.4, 0.6])
+    score = np.array([0.1, 0.2, 0.3, 0.5, 0.9, np.nan])
+    below, above = venn_abers_bounds(score, knot, p0, p1)
+    np.testing.assert_array_equal(below, [0, 0.1, 0.1, 0.3, 0.3, np.nan])
+    np.testing.assert_array_equal(above, [0.4, 0.4, 0.6, 0.6, 1, np.nan])

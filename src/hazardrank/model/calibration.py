@@ -12,22 +12,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from hazardrank.errors import BundleError, ModelError
-from hazardrank.model.venn_abers import merged, venn_abers_bounds, venn_abers_steps
+from hazardrank.model.venn_abers import (
+    SCORES_AT_ONCE,
+    bounds_by_place,
+    count_not_above,
+    merged,
+    places,
+    venn_abers_steps,
+)
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, tuple[float, ...]]
+_Numbers = Mapping[str, Floats]
 
 EDGE = 1e-9
 """Scores and likelihoods are kept this far from 0 and 1."""
+
+_FAR = 40.0
+"""Log-odds beyond which likelihoods are at their edges, and exponentials might overflow."""
 
 PREVALENCE = "prevalence"
 """The fall-back: one likelihood for all cells."""
@@ -84,10 +97,22 @@ class Calibrator:
             Strictly between 0 and 1.
         """
         inner = np.clip(np.ascontiguousarray(scores, np.float64), EDGE, 1 - EDGE)
-        likelihood = np.clip(_APPLY[self.method](inner, self.parameters), EDGE, 1 - EDGE)
+        return self.finished(_APPLY[self.method](inner, self._numbers))
+
+    def finished(self, likelihood: Floats) -> Floats:
+        """Return what becomes of likelihoods that the method itself gave; overwrites them."""
+        likelihood = np.clip(likelihood, EDGE, 1 - EDGE, out=likelihood)
         if self.label_frequency is not None:
             likelihood = among_unlabelled(likelihood, self.label_frequency)
         return shift_log_odds(likelihood, self.shift)
+
+    @cached_property
+    def _numbers(self) -> _Numbers:
+        """The parameters as arrays; for ``venn_abers`` also what is merged, by place."""
+        numbers = {name: np.array(values, np.float64) for name, values in self.parameters.items()}
+        if self.method == "venn_abers":
+            numbers["merged"] = merged(*bounds_by_place(numbers["p0"], numbers["p1"]))
+        return numbers
 
     def shifted(self, prevalence: float, target: float) -> Calibrator:
         """Return this calibrator for land of another base rate.
@@ -145,7 +170,27 @@ def shift_log_odds(likelihood: Floats, shift: float) -> Floats:
     """
     if shift == 0:
         return likelihood
-    return np.clip(expit(logit(likelihood) + shift), EDGE, 1 - EDGE)
+    return from_log_odds(to_log_odds(likelihood) + shift)
+
+
+def to_log_odds(likelihood: Floats) -> Floats:
+    """Return log-odds of likelihoods strictly between 0 and 1; NaN stays NaN.
+
+    Not scipy's ``logit``: numpy's logarithm is several times faster, and 0 and 1 never come.
+    """
+    odds = np.subtract(1.0, likelihood)
+    np.divide(likelihood, odds, out=odds)
+    return np.log(odds, out=odds)
+
+
+def from_log_odds(log_odds: Floats) -> Floats:
+    """Return likelihoods, kept :data:`EDGE` from 0 and 1; overwrites `log_odds` with them."""
+    np.clip(log_odds, -_FAR, _FAR, out=log_odds)
+    np.negative(log_odds, out=log_odds)
+    np.exp(log_odds, out=log_odds)
+    np.add(log_odds, 1.0, out=log_odds)
+    np.divide(1.0, log_odds, out=log_odds)
+    return np.clip(log_odds, EDGE, 1 - EDGE, out=log_odds)
 
 
 def among_unlabelled(labelled: Floats, label_frequency: float) -> Floats:
@@ -360,13 +405,24 @@ def _fit_isotonic(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
     }
 
 
-def _apply_isotonic(score: Floats, parameters: Parameters) -> Floats:
+def _apply_isotonic(score: Floats, numbers: _Numbers) -> Floats:
+    likelihood = np.empty(len(score))
+    _interpolate(score, numbers["score"], numbers["likelihood"], likelihood)
+    return likelihood
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _interpolate(score: Floats, knot: Floats, value: Floats, likelihood: Floats) -> None:
     """Interpolate between knots in steps that each round upwards monotonically."""
-    knots, values = (np.array(parameters[name]) for name in ("score", "likelihood"))
-    at = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(knots) - 2)
-    share = np.clip((score - knots[at]) / (knots[at + 1] - knots[at]), 0, 1)
-    likelihood = values[at] + share * (values[at + 1] - values[at])
-    return np.asarray(np.minimum(likelihood, values[at + 1]), np.float64)
+    count = np.empty(SCORES_AT_ONCE, np.int64)
+    for first in range(0, len(score), SCORES_AT_ONCE):
+        some = score[first : first + SCORES_AT_ONCE]
+        count_not_above(knot, some, count[: len(some)])
+        for c in range(len(some)):
+            k = min(max(count[c] - 1, 0), len(knot) - 2)
+            share = min(max((some[c] - knot[k]) / (knot[k + 1] - knot[k]), 0.0), 1.0)
+            between = min(value[k] + share * (value[k + 1] - value[k]), value[k + 1])
+            likelihood[first + c] = between if some[c] == some[c] else np.nan
 
 
 def _fit_venn_abers(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
@@ -374,8 +430,8 @@ def _fit_venn_abers(score: Floats, outcome: Floats, weight: Floats) -> Parameter
     return {name: tuple(part.tolist()) for name, part in zip(_STEPS, steps, strict=True)}
 
 
-def _apply_venn_abers(score: Floats, parameters: Parameters) -> Floats:
-    return merged(*venn_abers_bounds(score, *(np.array(parameters[name]) for name in _STEPS)))
+def _apply_venn_abers(score: Floats, numbers: _Numbers) -> Floats:
+    return numbers["merged"].take(places(score, numbers["score"]))
 
 
 def _fit_beta(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
@@ -383,9 +439,14 @@ def _fit_beta(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
     return {"a": (a,), "b": (b,), "c": (c,)}
 
 
-def _apply_beta(score: Floats, parameters: Parameters) -> Floats:
-    a, b, c = (parameters[name][0] for name in "abc")
-    return np.asarray(expit(a * np.log(score) - b * np.log1p(-score) + c), np.float64)
+def _apply_beta(score: Floats, numbers: _Numbers) -> Floats:
+    a, b, c = (numbers[name][0] for name in "abc")
+    log_odds, other = np.log(score), _log_of_rest(score)
+    log_odds *= a
+    other *= b
+    log_odds -= other
+    log_odds += c
+    return from_log_odds(log_odds)
 
 
 def _fit_logistic(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
@@ -393,11 +454,18 @@ def _fit_logistic(score: Floats, outcome: Floats, weight: Floats) -> Parameters:
     return {"slope": (slope,), "offset": (offset,)}
 
 
-def _apply_logistic(score: Floats, parameters: Parameters) -> Floats:
-    log_odds = np.log(score) - np.log1p(-score)
-    return np.asarray(
-        expit(parameters["slope"][0] * log_odds + parameters["offset"][0]), np.float64
-    )
+def _apply_logistic(score: Floats, numbers: _Numbers) -> Floats:
+    log_odds = np.log(score)
+    log_odds -= _log_of_rest(score)
+    log_odds *= numbers["slope"][0]
+    log_odds += numbers["offset"][0]
+    return from_log_odds(log_odds)
+
+
+def _log_of_rest(score: Floats) -> Floats:
+    """Return ``log(1 - score)``."""
+    rest = np.negative(score)
+    return np.log1p(rest, out=rest)
 
 
 def _logistic_regression(
@@ -443,13 +511,11 @@ _FIT: Mapping[str, Callable[[Floats, Floats, Floats], Parameters]] = {
     "none": lambda score, outcome, weight: {},
 }
 
-_APPLY: Mapping[str, Callable[[Floats, Parameters], Floats]] = {
+_APPLY: Mapping[str, Callable[[Floats, _Numbers], Floats]] = {
     "isotonic": _apply_isotonic,
     "beta": _apply_beta,
     "logistic": _apply_logistic,
     "venn_abers": _apply_venn_abers,
-    "none": lambda score, parameters: score,
-    PREVALENCE: lambda score, parameters: np.where(
-        np.isnan(score), score, parameters["likelihood"][0]
-    ),
+    "none": lambda score, numbers: score,
+    PREVALENCE: lambda score, numbers: np.where(np.isnan(score), score, numbers["likelihood"][0]),
 }

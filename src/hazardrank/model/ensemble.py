@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.boosted import BoostedModel, BoostedTrees, blend, usable
-from hazardrank.model.calibration import Calibrator, HeldOutScores
+from hazardrank.model.calibration import Calibrator, HeldOutScores, to_log_odds
 from hazardrank.model.intervals import Interval, deviation, estimate
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.learner import Estimate, TrainingSide
@@ -192,7 +191,7 @@ def _held_out_spread(members: Sequence[BoostedModel], calibrator: Calibrator) ->
     scores = _held_out_scores(members)
     if len(scores) < 2:
         return None
-    return deviation([logit(calibrator.apply(score)) for score in scores])
+    return deviation([to_log_odds(calibrator.apply(score)) for score in scores])
 
 
 def _held_out_scores(members: Sequence[BoostedModel]) -> list[Floats]:

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from hazardrank.errors import BundleError, ModelError
 from hazardrank.model.calibration import (
@@ -32,9 +33,11 @@ from hazardrank.model.calibration import (
     HeldOutScores,
     calibrator_from_json,
     fit_calibrator,
+    from_log_odds,
     shift_log_odds,
+    to_log_odds,
 )
-from hazardrank.model.venn_abers import venn_abers_bounds
+from hazardrank.model.venn_abers import bounds_by_place, merged, places
 from hazardrank.validation.coverage import MIN_UNIT_CELLS, UnitCounts
 from hazardrank.validation.learner import Estimate
 
@@ -43,6 +46,7 @@ Floats = NDArray[np.float64]
 _WIDEST = 60.0
 """Half-width in log-odds beyond which nothing changes any more."""
 _STEPS_OF_SEARCH = 50
+_CELLS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True)
@@ -98,18 +102,39 @@ class Interval:
         low, high : ndarray of float64, shape (n,)
             ``0 < low <= likelihood <= high < 1``.
         """
-        centre = logit(likelihood)
-        below, above = half_widths(self.method, score, spread, self.venn_abers)
+        centre = to_log_odds(likelihood)
+        down, up = self._steps(score, spread)
+        low, high = np.subtract(centre, down, out=down), np.add(centre, up, out=up)
+        if shift:
+            low += shift
+            high += shift
+        shown = shift_log_odds(likelihood, shift)
+        low, high = from_log_odds(low), from_log_odds(high)
+        return np.minimum(low, shown, out=low), np.maximum(high, shown, out=high)
+
+    def _steps(self, score: Floats, spread: Floats | None) -> tuple[Floats, Floats]:
+        """Return how far each cell's ends lie from its likelihood, in log-odds."""
+        if self.method == "ensemble":
+            return self._scaled(*half_widths(self.method, score, spread, None))
+        knot, down, up = self._step_tables
+        place = places(np.clip(score, EDGE, 1 - EDGE), knot)
+        return down.take(place), up.take(place)
+
+    @cached_property
+    def _step_tables(self) -> tuple[Floats, Floats, Floats]:
+        """Knots, and by place among them what :meth:`_steps` returns."""
+        assert self.venn_abers is not None
+        knot, below, above = _width_tables(self.venn_abers)
+        return knot, *self._scaled(below, above)
+
+    def _scaled(self, below: Floats, above: Floats) -> tuple[Floats, Floats]:
         low_scale = np.inf if self.low_scale is None else self.low_scale
         high_scale = np.inf if self.high_scale is None else self.high_scale
-        low = _end(centre - low_scale * (below + self.softening) + shift)
-        high = _end(centre + high_scale * (above + self.softening) + shift)
-        shown = shift_log_odds(likelihood, shift)
-        return np.minimum(low, shown), np.maximum(high, shown)
+        return low_scale * (below + self.softening), high_scale * (above + self.softening)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values from which :func:`interval_from_json` rebuilds this to the bit."""
-        values = dict(vars(self))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         values["venn_abers"] = None if self.venn_abers is None else self.venn_abers.to_json()
         return values
 
@@ -198,7 +223,7 @@ def fit_interval(
     softening = float(np.median(np.concatenate([below, above]))) if len(below) else 0.0
     softening = softening if softening > 0 else 1.0
     units = UnitCounts.of(held_out.unit, held_out.contaminated)
-    centre = logit(calibrator.apply(held_out.score))
+    centre = to_log_odds(calibrator.apply(held_out.score))
     needed_low = _needed(units, centre, -(below + softening))
     needed_high = _needed(units, centre, above + softening)
     low, high, note = _scales(needed_low, needed_high, level)
@@ -213,18 +238,24 @@ def half_widths(
         assert spread is not None
         return spread, spread
     assert venn_abers is not None
+    knot, below, above = _width_tables(venn_abers)
+    place = places(np.clip(score, EDGE, 1 - EDGE), knot)
+    return below.take(place), above.take(place)
+
+
+def _width_tables(venn_abers: Calibrator) -> tuple[Floats, Floats, Floats]:
+    """Return knots, and half-widths in log-odds below and above by place among them."""
     if venn_abers.method != "venn_abers":
-        nothing = np.where(np.isnan(score), np.nan, 0.0)
-        return nothing, nothing
-    steps = tuple(np.array(venn_abers.parameters[name]) for name in ("score", "p0", "p1"))
-    p0, p1 = venn_abers_bounds(np.clip(score, EDGE, 1 - EDGE), *steps)
-    middle = logit(venn_abers.apply(score))
+        nothing = np.array([0.0, np.nan])
+        return np.empty(0), nothing, nothing
+    knot, *steps = (np.array(venn_abers.parameters[name]) for name in ("score", "p0", "p1"))
+    p0, p1 = bounds_by_place(*steps)
+    middle = to_log_odds(venn_abers.finished(merged(p0, p1)))
     # The ends of the scale are left alone: log-odds of 0 and 1 would be infinite.
     least = 1e-4
-    return (
-        np.maximum(middle - logit(np.clip(p0, least, 1)), 0.0),
-        np.maximum(logit(np.clip(p1, 0, 1 - least)) - middle, 0.0),
-    )
+    below = np.maximum(middle - logit(np.clip(p0, least, 1)), 0.0)
+    above = np.maximum(logit(np.clip(p1, 0, 1 - least)) - middle, 0.0)
+    return knot, below, above
 
 
 def estimate(
@@ -244,15 +275,34 @@ def estimate(
         How wide the interval is; ``None``: no interval.
     """
     plain = replace(calibrator, shift=0.0)
+    whole = Estimate(
+        np.empty(len(score)),
+        np.empty(len(score)) if len(parts) > 1 else None,
+        *(np.empty(len(score)) if interval is not None else None for _ in range(2)),
+    )
+    for first in range(0, len(score), _CELLS_AT_ONCE):
+        cells = slice(first, first + _CELLS_AT_ONCE)
+        some = [part[cells] for part in parts]
+        found = _estimate(score[cells], some, plain, calibrator.shift, interval)
+        for name, values in vars(found).items():
+            if values is not None:
+                getattr(whole, name)[cells] = values
+    return whole
+
+
+def _estimate(
+    score: Floats, parts: list[Floats], plain: Calibrator, shift: float, interval: Interval | None
+) -> Estimate:
+    """Return what :func:`estimate` does, of cells few enough for the processor's cache."""
     likelihood = plain.apply(score)
     members = [plain.apply(part) for part in parts] if len(parts) > 1 else []
     low = high = spread = None
     if interval is not None:
-        apart = deviation([logit(member) for member in members]) if members else None
-        low, high = interval.bounds(likelihood, score, apart, calibrator.shift)
+        apart = deviation([to_log_odds(member) for member in members]) if members else None
+        low, high = interval.bounds(likelihood, score, apart, shift)
     if members:
-        spread = deviation([shift_log_odds(member, calibrator.shift) for member in members])
-    return Estimate(shift_log_odds(likelihood, calibrator.shift), spread, low, high)
+        spread = deviation([shift_log_odds(member, shift) for member in members])
+    return Estimate(shift_log_odds(likelihood, shift), spread, low, high)
 
 
 def deviation(parts: Sequence[Floats]) -> Floats:
@@ -271,7 +321,7 @@ def _needed(units: UnitCounts, centre: Floats, step: Floats) -> Floats:
 
     def missed(scale: Floats) -> NDArray[np.bool_]:
         scale_of_cell[units.cells] = scale[units.unit]
-        return outside(_end(centre + scale_of_cell * step))
+        return outside(from_log_odds(centre + scale_of_cell * step))
 
     for _ in range(_STEPS_OF_SEARCH):
         middle = (least + most) / 2
@@ -304,7 +354,3 @@ def _conformal_rank(n: int, level: float) -> int | None:
     """Return the place (from 0) of the ``ceil((n + 1) level)``-th smallest; None if beyond n."""
     rank = math.ceil((n + 1) * level - 1e-9)
     return rank - 1 if rank <= n else None
-
-
-def _end(log_odds: Floats) -> Floats:
-    return np.clip(expit(log_odds), EDGE, 1 - EDGE)
