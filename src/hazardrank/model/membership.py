@@ -2,11 +2,11 @@
 
 :meth:`Applicability.judge` measures how far each cell is from the nearest training cell. A map
 of the domain only asks whether any is near enough. A training cell that was near enough for one
-of the cells before often is for the next one too, and settles it. Cells that no such witness
-settles are gathered and compared with the training cells of those leaves of a k-d tree (Bentley
-1975) whose box lies near enough to theirs, the nearest leaf first. Every comparison adds the
-same float32 squares in the same order as the measuring does, so that yes and no are those of
-the measured distance, to the bit.
+of the cells before often is for the next one too, and settles it. A cell that no such witness
+settles is compared with the training cells of those leaves of a k-d tree (Bentley 1975) whose
+box lies near enough in the heaviest dimensions, a leaf at a time. Every comparison adds the same
+float32 squares in the same order as the measuring does, so that yes and no are those of the
+measured distance, to the bit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ Floats = NDArray[np.float64]
 TILE = 64
 """Cells looked at together."""
 _N_WITNESSES = 64
-_LEAF_POINTS = 32
+LEAF_POINTS = 16
+"""Training cells in a leaf at most: as many float32 as the widest registers hold."""
+_BOX_DIMENSIONS = 10
+"""Dimensions, the heaviest, in which a leaf's box is looked at."""
 _STEP = 4
 """Dimensions summed before the next look at whether it is worth going on."""
 _CELLS_PER_JOB = 16_384
@@ -37,8 +40,8 @@ _SLACK = 1.0001
 
 _STANDARDISED, _CLASS, _GAP = 0, 1, 2
 
-_Tree = tuple[Singles, NDArray[np.int64], Singles]
-"""Points leaf by leaf, where each leaf begins, and the leaves' boxes."""
+_Tree = tuple[Singles, Singles, Singles]
+"""Leaf, dimension, point → coordinate; and box dimension, leaf → least and largest of them."""
 
 _Space = tuple[
     NDArray[np.int64],  # axis → band
@@ -63,20 +66,18 @@ class Membership:
     ----------
     axes : tuple of Axis
         The features of the space.
-    points : ndarray of float32, shape (n_points, n_dimensions)
-        Training cells, leaf by leaf.
-    leaves : ndarray of int64, shape (n_leaves + 1,)
-        Where each leaf's points begin.
-    boxes : ndarray of float32, shape (n_leaves, 2, n_dimensions)
-        Least and largest coordinates of each leaf.
+    leaves : ndarray of float32, shape (n_leaves, n_dimensions, LEAF_POINTS)
+        Training cells by leaf; infinite where a leaf has fewer.
+    lowest, highest : ndarray of float32, shape (n_box_dimensions, n_leaves)
+        The box of each leaf in the heaviest dimensions.
     limit : float32
         Largest squared distance inside the domain.
     """
 
     axes: tuple[Axis, ...]
-    points: Singles
-    leaves: NDArray[np.int64]
-    boxes: Singles
+    leaves: Singles
+    lowest: Singles
+    highest: Singles
     limit: np.float32
     _dimensions: tuple[NDArray[Any], ...]
     _lost: Floats
@@ -85,7 +86,14 @@ class Membership:
     def of(cls, axes: Sequence[Axis], points: Singles, limit: np.float32) -> Membership:
         """Sort the points into leaves and describe the axes for the kernel."""
         parts = _leaves_of(points)
-        order = np.concatenate([np.empty(0, np.int64), *parts])
+        n_box = min(_BOX_DIMENSIONS, points.shape[1])
+        leaves = np.full((len(parts), points.shape[1], LEAF_POINTS), np.inf, np.float32)
+        for leaf, part in enumerate(parts):
+            leaves[leaf, :, : len(part)] = points[part].T
+        box = [
+            [points[part, :n_box].min(axis=0), points[part, :n_box].max(axis=0)] for part in parts
+        ]
+        boxes = np.array(box, np.float32).reshape(len(parts), 2, n_box)
         kind, axis_of, code = [], [], []
         for number, axis in enumerate(axes):
             for value in axis.classes or (0.0,):
@@ -102,12 +110,11 @@ class Membership:
             np.array(code, np.float32),
         )
         lost = np.array([axis.weight**2 * (APART / 2) for axis in axes])
-        boxes = [[points[part].min(axis=0), points[part].max(axis=0)] for part in parts]
         return cls(
             tuple(axes),
-            np.ascontiguousarray(points[order]),
-            np.cumsum([0, *(len(part) for part in parts)]).astype(np.int64),
-            np.array(boxes, np.float32).reshape(len(parts), 2, points.shape[1]),
+            leaves,
+            np.ascontiguousarray(boxes[:, 0].T),
+            np.ascontiguousarray(boxes[:, 1].T),
             limit,
             dimensions,
             lost,
@@ -147,7 +154,7 @@ class Membership:
 
         def job(first: int) -> None:
             last = min(n_cells, first + _CELLS_PER_JOB)
-            tree = self.points, self.leaves, self.boxes
+            tree = self.leaves, self.lowest, self.highest
             _mark_outside(bands, space, tree, self.limit, first, last, outside)
 
         firsts = range(0, n_cells, _CELLS_PER_JOB)
@@ -165,7 +172,7 @@ def _leaves_of(points: Singles) -> list[NDArray[np.int64]]:
     waiting, leaves = [np.arange(len(points))], []
     while waiting:
         part = waiting.pop()
-        if len(part) <= _LEAF_POINTS:
+        if len(part) <= LEAF_POINTS:
             leaves += [part] if len(part) else []
             continue
         widest = int(np.argmax(np.ptp(points[part], axis=0)))
@@ -208,116 +215,98 @@ def _mark_outside(
     end: int,
     outside: NDArray[np.bool_],
 ) -> None:
-    """Mark the cells from `begin` to `end`: by witnesses, and those that wait by the tree."""
-    points = tree[0]
-    n_dimensions = points.shape[1]
+    """Mark the cells from `begin` to `end`: by witnesses, and the rest by the tree."""
+    leaves = tree[0]
+    n_leaves, n_dimensions = leaves.shape[0], leaves.shape[1]
     tile = np.zeros((n_dimensions, TILE), np.float32)
-    pool = np.zeros((n_dimensions, TILE), np.float32)
-    base, pool_base = np.zeros(TILE, np.float32), np.zeros(TILE, np.float32)
-    total = np.zeros(TILE, np.float32)
+    base, total = np.zeros(TILE, np.float32), np.zeros(TILE, np.float32)
     extra = np.zeros(TILE, np.float64)
-    near, pool_near = np.zeros(TILE, np.bool_), np.zeros(TILE, np.bool_)
-    waiting = np.zeros(TILE, np.int64)
-    witnesses = np.zeros(_N_WITNESSES, np.int64)
-    for w in range(_N_WITNESSES):
-        witnesses[w] = w * len(points) // _N_WITNESSES
-    n_waiting = 0
+    near = np.zeros(TILE, np.bool_)
+    cell = np.zeros(n_dimensions, np.float32)
+    gap = np.zeros(n_leaves, np.float32)
+    of_leaf = np.zeros(LEAF_POINTS, np.float32)
+    witnesses = np.full((_N_WITNESSES, n_dimensions), np.inf, np.float32)
     for start in range(begin, end, TILE):
         size = min(TILE, end - start)
         _embed(bands, start, size, space, tile, base, extra)
-        _ask_witnesses(tile, base, points, witnesses, limit, total, near)
+        near[:] = False
+        n_left = TILE
+        for w in range(_N_WITNESSES):
+            settled = _accept(tile, base, witnesses[w], limit, total, near)
+            if settled and w:
+                for d in range(n_dimensions):
+                    ahead = witnesses[w - 1, d]
+                    witnesses[w - 1, d], witnesses[w, d] = witnesses[w, d], ahead
+            n_left -= settled
+            if not n_left:
+                break
         for c in range(size):
-            outside[start + c] = False
-            if near[c]:
-                continue
-            waiting[n_waiting] = start + c
-            pool_base[n_waiting] = base[c]
-            for d in range(n_dimensions):
-                pool[d, n_waiting] = tile[d, c]
-            n_waiting += 1
-            if n_waiting == TILE:
-                _ask_tree(pool, pool_base, TILE, tree, witnesses, limit, total, pool_near)
-                for k in range(TILE):
-                    outside[waiting[k]] = not pool_near[k]
-                n_waiting = 0
-    if n_waiting:
-        _ask_tree(pool, pool_base, n_waiting, tree, witnesses, limit, total, pool_near)
-        for k in range(n_waiting):
-            outside[waiting[k]] = not pool_near[k]
+            if not near[c]:
+                for d in range(n_dimensions):
+                    cell[d] = tile[d, c]
+                leaf, point = _find(cell, base[c], tree, limit, gap, of_leaf)
+                if leaf >= 0:
+                    for d in range(n_dimensions):
+                        cell[d] = leaves[leaf, d, point]
+                    _remember(witnesses, cell)
+                    _accept(tile, base, cell, limit, total, near)
+            outside[start + c] = not near[c]
 
 
 @njit(nogil=True, error_model="numpy")
-def _ask_witnesses(
-    tile: Singles,
-    base: Singles,
-    points: Singles,
-    witnesses: NDArray[np.int64],
-    limit: np.float32,
-    total: Singles,
-    near: NDArray[np.bool_],
-) -> None:
-    """Mark the cells that a witness settles; it moves one place ahead."""
-    near[:] = False
-    if not len(points):
-        return
-    n_left = TILE
-    for w in range(_N_WITNESSES):
-        settled = _accept(tile, base, points[witnesses[w]], limit, total, near)
-        if settled and w:
-            witnesses[w], witnesses[w - 1] = witnesses[w - 1], witnesses[w]
-        n_left -= settled
-        if not n_left:
-            return
+def _remember(witnesses: Singles, point: Singles) -> None:
+    """Put a point before all witnesses; the last one is forgotten."""
+    for w in range(len(witnesses) - 1, 0, -1):
+        for d in range(len(point)):
+            witnesses[w, d] = witnesses[w - 1, d]
+    witnesses[0] = point
 
 
 @njit(nogil=True, error_model="numpy")
-def _ask_tree(
-    tile: Singles,
-    base: Singles,
-    size: int,
+def _find(
+    cell: Singles,
+    base: np.float32,
     tree: _Tree,
-    witnesses: NDArray[np.int64],
     limit: np.float32,
-    total: Singles,
-    near: NDArray[np.bool_],
-) -> None:
-    """Mark the cells near to any point, looking into the nearest leaves first.
-
-    A point that settles cells becomes a witness.
-    """
-    points, first_point, boxes = tree
-    for c in range(TILE):
-        near[c] = c >= size
-    n_left = size
-    low, high = np.empty(len(tile), np.float32), np.empty(len(tile), np.float32)
-    for d in range(len(tile)):
-        low[d], high[d] = tile[d, :size].min(), tile[d, :size].max()
-    apart = np.empty(len(boxes), np.float64)
-    lowest = np.float64(base[:size].min())
-    for leaf in range(len(boxes)):
-        apart[leaf] = _between(low, high, boxes[leaf], lowest, limit * _SLACK)
-    for leaf in np.argsort(apart):
-        if apart[leaf] > limit * _SLACK or not n_left:
-            return
-        for p in range(first_point[leaf], first_point[leaf + 1]):
-            settled = _accept(tile, base, points[p], limit, total, near)
-            if settled:
-                n_left -= settled
-                for w in range(_N_WITNESSES - 1, 0, -1):
-                    witnesses[w] = witnesses[w - 1]
-                witnesses[0] = p
-
-
-@njit(nogil=True, error_model="numpy")
-def _between(low: Singles, high: Singles, box: Singles, begun: float, most: float) -> float:
-    """Return the squared distance between two boxes, or more than `most` once that is sure."""
-    total = begun
-    for d in range(len(low)):
-        gap = max(np.float64(box[0, d]) - high[d], np.float64(low[d]) - box[1, d], 0.0)
-        total += gap * gap
-        if total > most:
-            return total
-    return total
+    gap: Singles,
+    of_leaf: Singles,
+) -> tuple[int, int]:
+    """Return leaf and place of a point near enough to a cell, -1 where there is none."""
+    leaves, lowest, highest = tree
+    most = limit * np.float32(_SLACK)
+    nothing = np.float32(0)
+    gap[:] = base
+    for d in range(len(lowest)):
+        value, low, high = cell[d], lowest[d], highest[d]
+        for leaf in range(len(gap)):
+            below, above = low[leaf] - value, value - high[leaf]
+            apart = below if below > above else above
+            apart = apart if apart > nothing else nothing
+            gap[leaf] += apart * apart
+    n_dimensions = len(cell)
+    for leaf in range(len(gap)):
+        if gap[leaf] > most:
+            continue
+        points = leaves[leaf]
+        of_leaf[:] = base
+        d = 0
+        hopeful = 1
+        while d < n_dimensions and hopeful:
+            stop = min(n_dimensions, d + _STEP)
+            for k in range(d, stop):
+                value = cell[k]
+                for p in range(LEAF_POINTS):
+                    apart = value - points[k, p]
+                    of_leaf[p] += apart * apart
+            d = stop
+            hopeful = 0
+            for p in range(LEAF_POINTS):
+                hopeful |= of_leaf[p] <= limit
+        if hopeful:
+            for p in range(LEAF_POINTS):
+                if of_leaf[p] <= limit:
+                    return leaf, p
+    return -1, -1
 
 
 @njit(nogil=True, error_model="numpy")
