@@ -93,7 +93,7 @@ def _check(client: Client, address: str) -> None:
             where=where,
             remedy="Start workers with `dask worker ADDRESS` in the environment of this project.",
         )
-    found = client.get_versions()
+    found: Any = client.get_versions()
     own = found["client"]["packages"]
     for worker, told in found["workers"].items():
         for name in ("python", "dask", "distributed", "numpy"):
@@ -108,7 +108,7 @@ def _check(client: Client, address: str) -> None:
 
 def windowed(
     client: Client,
-    submit: Callable[[Item], Future],
+    submit: Callable[[Item], Future[Any]],
     items: Iterable[Item],
     window: int,
 ) -> Iterator[Any]:

@@ -176,7 +176,7 @@ class LayerCase:
     @property
     def origin(self) -> dict[str, dict[str, Any]]:
         """What a bundle keeps: settings of the features, facts of their layers, the land."""
-        families = [*self.features.families, *self.features.histories]
+        families: list[Any] = [*self.features.families, *self.features.histories]
         keys = sorted({layer for family in self.features.families for layer in family.needs})
         return {
             "features": {one.key: one.settings.model_dump(mode="json") for one in families},

@@ -180,7 +180,8 @@ def _edges(values: NDArray[np.float32], of_classes: bool) -> tuple[float, ...]:
 
 def _shares(counts: Counts) -> NDArray[np.float64]:
     total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return np.maximum(counts / total, FLOOR)
+    shares: NDArray[np.float64] = np.maximum(counts / total, FLOOR)
+    return shares
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

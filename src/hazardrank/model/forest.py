@@ -181,10 +181,9 @@ def forest_sample(forest: Forest, n_cells: int) -> Singles:
     ndarray of float32, shape (n_features, n_cells)
     """
     rng = np.random.default_rng(20261126)
-    _, feature, threshold, _ = (
-        np.concatenate([np.ravel(half) for half in halves])
-        for halves in zip(*forest._packed.together, strict=True)
-    )
+    halves = forest._packed.together
+    feature = np.concatenate([half[1].ravel() for half in halves])
+    threshold = np.concatenate([half[2].ravel() for half in halves])
     bands = np.empty((forest.n_features, n_cells), np.float32)
     for band in range(forest.n_features):
         own = threshold[feature == band]
@@ -411,7 +410,7 @@ def _grouped(trees: Sequence[Sequence[_Split]], shift: int) -> _Groups:
 # ------------------------------------------------------------------------------- kernels
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _lowest_bit(typing_context: Any, word: Any) -> Any:
     """Return the place of the lowest bit that is set."""
 
@@ -480,10 +479,10 @@ def _score(
                 if wide[tree]:
                     for k in range(n):
                         word = np.uint64(high[k]) << np.uint64(_WORD_BITS) | np.uint64(low[k])
-                        tile_total[k] += values[_lowest_bit(word)]
+                        tile_total[k] += values[_lowest_bit(word)]  # type: ignore[call-arg]
                 else:
                     for k in range(n):
-                        tile_total[k] += values[_lowest_bit(low[k])]
+                        tile_total[k] += values[_lowest_bit(low[k])]  # type: ignore[call-arg]
             _convert(tile_total, divisor[model], slope[model], converted, result[model, start:stop])
 
 

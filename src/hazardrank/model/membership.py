@@ -141,7 +141,7 @@ class Membership:
         n_cells = bands.shape[1]
         outside = np.empty(n_cells, np.bool_)
         bands = np.ascontiguousarray(bands)
-        space = (
+        space: Any = (
             np.array([columns[axis.feature] for axis in self.axes], np.int64),
             np.array([axis.weight for axis in self.axes]),
             np.array([axis.mean for axis in self.axes]),
