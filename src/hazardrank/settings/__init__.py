@@ -32,6 +32,14 @@ from hazardrank.settings.effort import ClearanceMethodSettings, EffortSettings
 from hazardrank.settings.features import AnyFamilySettings, FamilySettings
 from hazardrank.settings.labels import BackgroundSettings, LabelRule, LabelSettings
 from hazardrank.settings.model import ModelSettings, TuningSettings
+from hazardrank.settings.plan import (
+    AccessSettings,
+    DeadlineSettings,
+    PlanSettings,
+    TeamSettings,
+    TravelSettings,
+    WinterSettings,
+)
 from hazardrank.settings.priority import (
     EFFORT,
     LIKELIHOOD,
@@ -56,6 +64,7 @@ from hazardrank.settings.region import (
     TableSettings,
 )
 from hazardrank.settings.score import ScoreSettings
+from hazardrank.settings.tasks import BarrierSettings, CandidateSettings, TaskSettings
 from hazardrank.settings.validation import (
     PROXY_PATTERNS,
     BaselineName,
@@ -67,13 +76,16 @@ __all__ = [
     "EFFORT",
     "LIKELIHOOD",
     "PROXY_PATTERNS",
+    "AccessSettings",
     "AnyCriterionSettings",
     "AnyFamilySettings",
     "AnySettings",
     "ApplicabilitySettings",
     "BackgroundSettings",
     "BandSettings",
+    "BarrierSettings",
     "BaselineName",
+    "CandidateSettings",
     "CheckSettings",
     "ClearanceMethodSettings",
     "CommandSettings",
@@ -81,6 +93,7 @@ __all__ = [
     "ComputeSettings",
     "CriterionSettings",
     "CurveSettings",
+    "DeadlineSettings",
     "DistrictSettings",
     "EffortSettings",
     "ExplainSettings",
@@ -95,6 +108,7 @@ __all__ = [
     "LayerSettings",
     "Metres",
     "ModelSettings",
+    "PlanSettings",
     "PositiveMetres",
     "PositiveShare",
     "PrioritySettings",
@@ -111,10 +125,14 @@ __all__ = [
     "SimulateSettings",
     "TableContextSettings",
     "TableSettings",
+    "TaskSettings",
+    "TeamSettings",
     "TrackingSettings",
     "TrainSettings",
+    "TravelSettings",
     "TuningSettings",
     "ValidationSettings",
     "WeightSettings",
+    "WinterSettings",
     "validate",
 ]
