@@ -52,5 +52,5 @@ def random_land(rng: np.random.Generator, n: int, n_criteria: int = 3) -> Altern
 def own_settings(method: str, alternatives: Alternatives, **values) -> PrioritySettings:
     """Settings whose lexicographic order has these alternatives' criteria."""
     if method == "lexicographic":
-        values["order"] = [*alternatives.criteria, LIKELIHOOD, EFFORT]
+        values["order"] = [LIKELIHOOD, *alternatives.criteria, EFFORT]
     return settings_of(method, **values)

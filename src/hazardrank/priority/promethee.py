@@ -38,26 +38,26 @@ def net_flows(values: FloatArray, indifference: float, preference: float) -> Flo
     flows = np.empty_like(values)
     others = max(len(values) - 1, 1)
     for column in range(values.shape[1]):
-        amounts = values[:, column]
-        over = _preference_over_others(amounts, indifference, preference)
-        under = _preference_over_others(-amounts, indifference, preference)
-        flows[:, column] = (over - under) / others
+        order = np.argsort(values[:, column])
+        ordered = values[order, column]
+        over = _preference_over_others(ordered, indifference, preference)
+        under = _preference_over_others(-ordered[::-1], indifference, preference)[::-1]
+        flows[order, column] = (over - under) / others
     return flows
 
 
 def _preference_over_others(
-    amounts: FloatArray, indifference: float, preference: float
+    ordered: FloatArray, indifference: float, preference: float
 ) -> FloatArray:
-    """Return the sum of each one's preference over all others."""
-    ordered = np.sort(amounts)
-    partly_to = np.searchsorted(ordered, amounts - indifference, side="left")
+    """Return the sum of each one's preference over all others, values rising."""
+    partly_to = np.searchsorted(ordered, ordered - indifference, side="left")
     if preference <= indifference:
         return partly_to.astype(np.float64)
-    fully_to = np.searchsorted(ordered, amounts - preference, side="right")
+    fully_to = np.searchsorted(ordered, ordered - preference, side="right")
     fully_to = np.minimum(fully_to, partly_to)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
     count = partly_to - fully_to
-    differences = count * (amounts - indifference) - (sums[partly_to] - sums[fully_to])
+    differences = count * (ordered - indifference) - (sums[partly_to] - sums[fully_to])
     partly = np.clip(differences / (preference - indifference), 0.0, count)
     total: FloatArray = fully_to + partly
     return total
