@@ -12,6 +12,7 @@ from typing import Any
 import hazardrank
 from hazardrank.settings import RegionCommandSettings
 from hazardrank.sources.digests import digest_inputs
+from hazardrank.versions import code_digest
 
 LIBRARIES = ("numpy", "pandas", "lightgbm", "scikit-learn", "rasterio", "geopandas", "shapely")
 
@@ -75,13 +76,3 @@ def provenance_of(settings: RegionCommandSettings, data_dir: Path) -> Provenance
     parts = [decisive, sorted(data.values()), code, versions]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     return Provenance(digest[:16], values, data, code, versions)
-
-
-def code_digest() -> str:
-    """Return the SHA-256 over the package's source files, names included."""
-    package = Path(hazardrank.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()

@@ -18,7 +18,7 @@ import yaml
 from hazardrank.commands.check import check, stop_on_errors
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import Case, data_dir_of, make_simulated_data, prepare_case
-from hazardrank.commands.provenance import Provenance, code_digest, provenance_of
+from hazardrank.commands.provenance import Provenance, provenance_of
 from hazardrank.commands.survey_weights import weigh_by_propensity, weights_note
 from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
@@ -64,6 +64,7 @@ from hazardrank.validation.diagnostics import FoldDiagnostics, diagnose
 from hazardrank.validation.folds import FoldPlan, make_folds
 from hazardrank.validation.guard import guard
 from hazardrank.validation.training_set import Matrix
+from hazardrank.versions import code_digest
 
 BUNDLE_FOLDER = "bundle"
 RUN_JSON = "run.json"
