@@ -178,9 +178,10 @@ class LayerCase:
         """What a bundle keeps: settings of the features, facts of their layers, the land."""
         families: list[Any] = [*self.features.families, *self.features.histories]
         keys = sorted({layer for family in self.features.families for layer in family.needs})
+        region, data_dir = self.settings.region, data_dir_of(self.settings)
         return {
             "features": {one.key: one.settings.model_dump(mode="json") for one in families},
-            "layers": layer_facts(self.settings.region, data_dir_of(self.settings), keys),
+            "layers": layer_facts(region, data_dir, keys, self.layers.grid),
             "land": land_facts(self.settings.region),
         }
 

@@ -36,7 +36,7 @@ from hazardrank.scoring.engine import (
     read_state,
     score_blocks,
 )
-from hazardrank.scoring.fit import check_fit, features_of
+from hazardrank.scoring.fit import check_fit, features_of, region_as_trained
 from hazardrank.scoring.job import BlockPlan, ScoreJob, digest_of
 from hazardrank.scoring.manifest import MANIFEST_JSON, manifest
 from hazardrank.scoring.map_files import MapFile, Part, map_files
@@ -198,6 +198,8 @@ def prepare(settings: ScoreSettings, progress: Progress) -> Prepared:
     with progress.stage("Checking that bundle and region fit", None, "layers"):
         findings = check_fit(bundle, settings.region, data_dir)
     stop_on(findings, settings.strict_checks)
+    region = region_as_trained(bundle, settings.region)
+    settings = settings.model_copy(update={"region": region})
     named = features_of(bundle)
     features = build_features(named, settings.region.layers)
     layers = open_layers(

@@ -236,6 +236,22 @@ def build_features(
     return FeatureSet(tuple(families), tuple(histories), skipped)
 
 
+def layers_needed(settings: Mapping[str, AnyFamilySettings]) -> dict[str, tuple[str, ...]]:
+    """Return the layers that each key of the ``features`` group reads; none for histories.
+
+    Raises
+    ------
+    SettingsError
+        If a family is unknown or its settings are not valid.
+    """
+    needed = {}
+    for key, given in settings.items():
+        kind = _kind(key, given.family)
+        own = validate(kind.settings_type, given.model_dump(), prefix=f"features.{key}")
+        needed[key] = () if issubclass(kind, HistoryFamily) else _needs(kind, key, own)
+    return needed
+
+
 def _kind(key: str, family: str) -> type[FeatureFamily[Any]] | type[HistoryFamily[Any]]:
     kind = FAMILIES.get(family) or HISTORY_FAMILIES.get(family)
     if kind is None:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
+import shapely
+
+from hazardrank.features.base import RECORDS_LAYER
+from hazardrank.features.feature_set import layers_needed
+from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
-from hazardrank.settings import AnyFamilySettings, RegionSettings
-from hazardrank.sources.check_report import Finding, Severity
+from hazardrank.scoring.layer_fit import compare_layer, look_into
+from hazardrank.settings import AnyFamilySettings, RegionSettings, Role
+from hazardrank.sources.check_report import EXIT_STATUS, Finding, Severity
 from hazardrank.sources.layer_facts import layer_facts
+from hazardrank.sources.region import area_of_interest, region_grid
+from hazardrank.sources.region_sample import RegionSample
 
-FAR_RESOLUTION = 2.0
-"""Factor between the resolutions of a layer, here and in training, that is worth a warning."""
-TOO_FAR_RESOLUTION = 10.0
-"""Factor that is an error: such layers do not show the same things."""
-
-Facts = Mapping[str, Any]
+_POINTS_A_SIDE = 100
+_SHOWN = 3
 
 
 def check_fit(bundle: Bundle, region: RegionSettings, data_dir: Path) -> list[Finding]:
     """Return what does not fit between a bundle and a region, errors first.
 
-    Errors: a layer is missing, of another kind, in another unit; a class the model knows is
-    missing or has another name; a raster is 10 times finer or coarser than in training.
-    Warnings: another datum, a raster twice as fine or coarse, an older or unknown date, new
-    classes, another cell size, a model of simulated land.
+    Of every layer the features read: whether it is there, of the same kind, can be read and
+    lies in the region, and what :func:`~hazardrank.scoring.layer_fit.compare_layer` says. Of
+    the region: hazard records where features come from them, cell size, and whether a model
+    of simulated land is asked about real land or the other way round. All but the first are
+    warnings.
+
+    The features themselves are for :meth:`Bundle.check_features` to compare, once they can be
+    built.
 
     Parameters
     ----------
@@ -39,21 +46,24 @@ def check_fit(bundle: Bundle, region: RegionSettings, data_dir: Path) -> list[Fi
 
     Raises
     ------
-    LayerError
-        If a layer that is there cannot be read.
+    GridError, LayerError
+        If the region's survey grid cannot be made.
     """
-    needed = [key for key in bundle.layers if key in region.layers]
-    found = [_missing(bundle, key) for key in bundle.layers if key not in region.layers]
-    differing_kind = [
-        key for key in needed if region.layers[key].kind != bundle.layers[key]["kind"]
-    ]
-    found += [_other_kind(key, bundle.layers[key], region) for key in differing_kind]
-    alike = [key for key in needed if key not in differing_kind]
-    facts = layer_facts(region, data_dir, alike)
-    for key in alike:
-        found += _compare(key, bundle.layers[key], facts[key])
-    found += _land(bundle, region)
-    return sorted(found, key=lambda one: one.severity != Severity.ERROR)
+    found = [*_table(bundle), *_records(bundle, region), *_land(bundle, region)]
+    usable = []
+    for key in bundle.layers:
+        wrong = [*_missing(bundle, region, key)]
+        found += wrong
+        usable += [] if wrong else [key]
+    grid = region_grid(region, data_dir)
+    sample = _sample(grid, area_of_interest(region, data_dir))
+    for key in usable:
+        of_file = look_into(key, region.layers[key], data_dir, sample)
+        found += of_file
+        if all(one.severity != Severity.ERROR for one in of_file):
+            facts = layer_facts(region, data_dir, [key], grid)
+            found += compare_layer(key, bundle.layers[key], facts[key], grid)
+    return sorted(found, key=lambda one: -EXIT_STATUS[one.severity])
 
 
 def features_of(bundle: Bundle) -> dict[str, AnyFamilySettings]:
@@ -61,143 +71,138 @@ def features_of(bundle: Bundle) -> dict[str, AnyFamilySettings]:
     return {key: AnyFamilySettings(**dict(values)) for key, values in bundle.features.items()}
 
 
-def _reading(bundle: Bundle, layer: str) -> str:
-    """Return the features that a layer is for, as a few words."""
-    names = [spec.name for spec in bundle.specs if spec.layer == layer]
-    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return shown or "a feature"
+def region_as_trained(bundle: Bundle, region: RegionSettings) -> RegionSettings:
+    """Return a region whose layers name the classes of training and no others.
+
+    Codes of other classes count as ``other``, as codes without a name did in training.
+    Otherwise a new class would be a new feature, which the model does not have.
+    """
+    layers = {}
+    for key, layer in region.layers.items():
+        trained = bundle.layers.get(key, {}).get("classes", {})
+        kept = {code: name for code, name in layer.classes.items() if str(code) in trained}
+        layers[key] = layer.model_copy(update={"classes": kept}) if trained else layer
+    return region.model_copy(update={"layers": layers})
 
 
-def _missing(bundle: Bundle, key: str) -> Finding:
-    return Finding(
-        Severity.ERROR,
-        f"region.layers.{key}",
-        f"the region has no layer '{key}', from which the model's {_reading(bundle, key)} come",
-        f"Add a layer of {bundle.layers[key]['kind']} under this key.",
+def _sample(grid: SurveyGrid, area: shapely.Geometry | None) -> RegionSample:
+    """Lay a lattice over the area, over the whole grid where the area slips between points."""
+    sample = RegionSample.of(grid, area, _POINTS_A_SIDE)
+    return sample if sample.n_inside else RegionSample.of(grid, None, _POINTS_A_SIDE)
+
+
+# ----------------------------------------------------------------------------- layers
+
+
+def _missing(bundle: Bundle, region: RegionSettings, key: str) -> Iterator[Finding]:
+    """Say that a layer is not there, or of no use as it is."""
+    trained, layer = bundle.layers[key], region.layers.get(key)
+    if layer is None:
+        yield Finding(
+            Severity.ERROR,
+            f"region.layers.{key}",
+            f"the region has no layer '{key}', from which the model's {_features(bundle, key)} "
+            "come",
+            f"Add a layer of {trained['kind']} under this key.",
+        )
+    elif layer.kind != trained["kind"]:
+        yield Finding(
+            Severity.ERROR,
+            f"region.layers.{key}.kind",
+            f"is {layer.kind}; the model was trained on {trained['kind']}, from which its "
+            f"{_features(bundle, key)} come",
+            "Give a layer of the same kind.",
+        )
+    elif layer.role == Role.CONSEQUENCE:
+        yield Finding(
+            Severity.ERROR,
+            f"region.layers.{key}.role",
+            f"is {layer.role}, in training it was {trained['role']}: the likelihood model may not "
+            "see what is for consequence only",
+            "Correct the role if the layer truly tells of hazard, or give another layer.",
+        )
+
+
+def _features(bundle: Bundle, layer: str) -> str:
+    """Return the names of the features that need a layer, as a few words."""
+    named = features_of(bundle)
+    keys = [key for key, needed in layers_needed(named).items() if layer in needed]
+    names = [spec.name for spec in bundle.specs if _key_of(spec.name, [*named]) in keys]
+    shown = ", ".join(names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _key_of(feature: str, keys: list[str]) -> str:
+    """Return the key of the settings a feature's name starts with: the longest that fits."""
+    return max((key for key in keys if feature.startswith(f"{key}_")), key=len, default="")
+
+
+# ------------------------------------------------------------------------------- land
+
+
+def _table(bundle: Bundle) -> Iterator[Finding]:
+    if not bundle.features:
+        yield Finding(
+            Severity.ERROR,
+            "model",
+            "was trained on a ready table of cells and does not know how its "
+            f"{len(bundle.specs)} features are made of layers",
+            "Train on layers, or train with the new table as its region: the map of that run is "
+            "its score.",
+        )
+
+
+def _records(bundle: Bundle, region: RegionSettings) -> Iterator[Finding]:
+    """Compare the records, where features are made of them."""
+    names = [spec.name for spec in bundle.specs if spec.layer == RECORDS_LAYER]
+    if not names:
+        return
+    if not any(getattr(region.records, kind) for kind in type(region.records).model_fields):
+        yield Finding(
+            Severity.ERROR,
+            "region.records",
+            f"names no file, and the model's {', '.join(names[:_SHOWN])} come from hazard records",
+            "Name the files of the area's hazard records.",
+        )
+        return
+    trained, here = bundle.land.get("records_as_of"), region.records_as_of
+    if trained is None or (here is not None and here >= date.fromisoformat(trained)):
+        return
+    now = "is not given" if here is None else f"is {here}"
+    yield Finding(
+        Severity.WARNING,
+        "region.records_as_of",
+        f"{now}; the model learned from records as of {trained}, and older ones know less of "
+        "where hazards are",
+        "Use records at least as recent, and date them.",
     )
 
 
-def _other_kind(key: str, trained: Facts, region: RegionSettings) -> Finding:
-    return Finding(
-        Severity.ERROR,
-        f"region.layers.{key}.kind",
-        f"is {region.layers[key].kind}; the model was trained on {trained['kind']}",
-        "Give a layer of the same kind.",
-    )
-
-
-def _compare(key: str, trained: Facts, here: Facts) -> list[Finding]:
-    where = f"region.layers.{key}"
-    found = []
-    if trained["unit"] != here["unit"]:
-        found.append(
-            Finding(
-                Severity.ERROR,
-                f"{where}.unit",
-                f"is {here['unit'] or 'not given'}; the model learned the layer in "
-                f"{trained['unit'] or 'no unit'}",
-                "Correct the unit, or convert the layer's values.",
-            )
-        )
-    found += _classes(where, trained["classes"], here["classes"])
-    found += _resolution(where, trained["resolution_m"], here["resolution_m"])
-    if trained["datum"] != here["datum"]:
-        found.append(
-            Finding(
-                Severity.WARNING,
-                f"{where}.crs",
-                f"is on the datum {here['datum'] or 'unknown'} ({here['crs'] or 'no CRS'}), in "
-                f"training it was {trained['datum'] or 'unknown'} ({trained['crs'] or 'no CRS'})",
-                "Places may be off by metres to hundreds of metres; check the layer against a map.",
-            )
-        )
-    return found + _dates(where, trained["as_of"], here["as_of"])
-
-
-def _classes(where: str, trained: Facts, here: Facts) -> list[Finding]:
-    found = []
-    for code, name in trained.items():
-        if here.get(code) != name:
-            now = f"'{here[code]}'" if code in here else "not a class of this layer"
-            found.append(
-                Finding(
-                    Severity.ERROR,
-                    f"{where}.classes",
-                    f"code {code} was '{name}' in training and is {now}",
-                    "Bring the layer to the classes of training; its codes are in bundle.json.",
-                )
-            )
-    new = [f"{code} '{name}'" for code, name in here.items() if code not in trained]
-    if new and trained:
-        found.append(
-            Finding(
-                Severity.WARNING,
-                f"{where}.classes",
-                f"has classes the model never saw: {', '.join(new)}",
-                "It scores them as any class it does not know.",
-            )
-        )
-    return found
-
-
-def _resolution(where: str, trained: float | None, here: float | None) -> list[Finding]:
-    if trained is None or here is None:
-        return []
-    factor = max(trained, here) / min(trained, here)
-    if factor < FAR_RESOLUTION:
-        return []
-    far = factor >= TOO_FAR_RESOLUTION
-    return [
-        Finding(
-            Severity.ERROR if far else Severity.WARNING,
-            where,
-            f"has cells of {here:g} m, in training they were {trained:g} m: slopes, "
-            "roughness and shares are not measured alike",
-            f"Give a layer of like resolution (within a factor of {FAR_RESOLUTION:g}).",
-        )
-    ]
-
-
-def _dates(where: str, trained: str | None, here: str | None) -> list[Finding]:
-    if trained is None:
-        return []
-    if here is None:
-        problem = f"has no date; in training the layer was of {trained}"
-    elif date.fromisoformat(here) < date.fromisoformat(trained):
-        problem = f"is of {here}, older than the layer the model learned from ({trained})"
-    else:
-        return []
-    return [
-        Finding(
-            Severity.WARNING,
-            f"{where}.as_of",
-            problem,
-            "Use a layer at least as recent, and date it.",
-        )
-    ]
-
-
-def _land(bundle: Bundle, region: RegionSettings) -> list[Finding]:
-    found = []
+def _land(bundle: Bundle, region: RegionSettings) -> Iterator[Finding]:
     size_m = bundle.land.get("cell_size_m")
     if size_m is not None and size_m != region.cell_size_m:
-        found.append(
-            Finding(
-                Severity.WARNING,
-                "region.cell_size_m",
-                f"is {region.cell_size_m:g} m; the model learned from cells of {size_m:g} m, and "
-                "its likelihoods are those of such cells. A larger cell more often holds "
-                "ordnance, a smaller one less often",
-                f"Score at {size_m:g} m, or read the map as an order of cells, not as likelihoods.",
-            )
+        yield Finding(
+            Severity.WARNING,
+            "region.cell_size_m",
+            f"is {region.cell_size_m:g} m; the model learned from cells of {size_m:g} m, and its "
+            "likelihoods are those of such cells. A larger cell more often holds ordnance, a "
+            "smaller one less often",
+            f"Score at {size_m:g} m, or read the map as an order of cells, not as likelihoods.",
         )
-    if bundle.land.get("simulated") and region.simulated is None:
-        found.append(
-            Finding(
-                Severity.WARNING,
-                "model",
-                "was trained on a SIMULATED district: on real land its map means nothing",
-                "Train on records of the area.",
-            )
+    simulated = bundle.land.get("simulated")
+    if simulated and region.simulated is None:
+        yield Finding(
+            Severity.WARNING,
+            "model",
+            f"was trained on a SIMULATED district ({bundle.land['region']}): ON REAL LAND ITS MAP "
+            "MEANS NOTHING and must not guide anyone's steps",
+            "Train on records of the area.",
         )
-    return found
+    elif simulated is False and region.simulated is not None:
+        yield Finding(
+            Severity.WARNING,
+            "region.simulated",
+            f"is set, and the model learned from real land ({bundle.land['region']}): how it does "
+            "here says nothing of either",
+            "Score real land, or train on the simulated district.",
+        )

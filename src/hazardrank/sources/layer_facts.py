@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-import rasterio
+import numpy as np
 from pyproj import CRS
-from pyproj.exceptions import CRSError
-from rasterio.errors import RasterioIOError
+from pyproj.exceptions import ProjError
+from pyproj.transformer import AreaOfInterest, TransformerGroup
 
-from hazardrank.errors import LayerError
+from hazardrank.grid import SurveyGrid
 from hazardrank.settings import LayerSettings, RegionSettings
+from hazardrank.sources.geometries import reproject_bounds
 from hazardrank.sources.paths import must_exist
+from hazardrank.sources.rasters import RasterFacts
+from hazardrank.sources.region import region_grid
+from hazardrank.sources.vector_files import VectorFile
 
-_M_PER_DEGREE = 111_320.0
 
-
-def layer_facts(region: RegionSettings, data_dir: Path, keys: Iterable[str]) -> dict[str, Any]:
+def layer_facts(
+    region: RegionSettings,
+    data_dir: Path,
+    keys: Iterable[str],
+    grid: SurveyGrid | None = None,
+) -> dict[str, Any]:
     """Return what is known of some layers of a region, as plain values.
 
     Parameters
@@ -31,68 +38,88 @@ def layer_facts(region: RegionSettings, data_dir: Path, keys: Iterable[str]) -> 
         Folder that its paths start from.
     keys : iterable of str
         Keys of its catalogue.
+    grid : SurveyGrid, optional
+        The region's survey grid, where the caller has it.
 
     Returns
     -------
     dict of str to dict
-        Key → ``kind``, ``unit``, ``classes``, ``role``, ``as_of``, ``crs``, ``datum`` and, for
-        rasters, ``resolution_m``: the side of a cell, across and along averaged.
+        Key → ``kind``, ``unit``, ``classes``, ``role``, ``as_of``, ``resampling``, ``where``
+        (which features are kept), ``crs``, ``datum`` and, for rasters, ``resolution_m``: the
+        side of a pixel in the middle of the region.
 
     Raises
     ------
     LayerError
         If a file is missing or cannot be read.
     """
-    return {key: _facts(key, region.layers[key], data_dir) for key in keys}
+    grid = region_grid(region, data_dir) if grid is None else grid
+    return {key: _facts(key, region.layers[key], data_dir, grid) for key in keys}
 
 
-def _facts(key: str, layer: LayerSettings, data_dir: Path) -> dict[str, Any]:
+def _facts(key: str, layer: LayerSettings, data_dir: Path, grid: SurveyGrid) -> dict[str, Any]:
     where = f"region.layers.{key}"
     path = must_exist(layer.path, data_dir, where, layer.source)
-    crs, resolution_m = (_raster if layer.is_raster else _vector)(path, layer, where)
+    resolution_m = None
+    if layer.is_raster:
+        raster = RasterFacts.of(path, layer, key)
+        crs, resolution_m = raster.crs, round(raster.pixel_m(grid), 3)
+    else:
+        crs = VectorFile.open(path, layer.layer, where, layer.crs).crs
     return {
         "kind": layer.kind,
         "unit": layer.unit,
         "classes": {str(code): name for code, name in sorted(layer.classes.items())},
         "role": layer.role.value,
         "as_of": None if layer.as_of is None else layer.as_of.isoformat(),
-        "crs": crs,
+        "resampling": layer.resampling,
+        "where": {column: list(values) for column, values in sorted(layer.where.items())},
+        "crs": _short(crs),
         "datum": datum_of(crs),
         "resolution_m": resolution_m,
     }
 
 
-def datum_of(crs: str | None) -> str | None:
-    """Return the name of a CRS's datum, ``None`` where it cannot be told."""
-    if crs is None:
-        return None
+def datum_of(crs: str) -> str:
+    """Return the name of a CRS's datum; one of a datum ensemble and of its usual member."""
+    known = CRS.from_user_input(crs)
+    datum = known.datum
+    return "unknown" if datum is None else str(datum.name).removesuffix(" ensemble")
+
+
+def accuracy_m(from_crs: str, grid: SurveyGrid) -> float:
+    """Return how exactly a layer's CRS can be brought to that of a grid, in metres.
+
+    The accuracy that PROJ's database states of the best operation for the grid's area.
+
+    Returns
+    -------
+    float
+        0 on one datum; NaN where nothing is known, as where PROJ can but set one datum for the
+        other; infinite where there is no way at all.
+    """
+    source, target = CRS.from_user_input(from_crs), CRS.from_user_input(grid.crs)
     try:
-        datum = CRS.from_user_input(crs).datum
-    except CRSError:
-        return None
-    return None if datum is None else str(datum.name)
+        if source.equals(target, ignore_axis_order=True):
+            return 0.0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of better ones, whose grids are not installed
+            found = TransformerGroup(
+                source, target, always_xy=True, area_of_interest=_area_of_use(grid)
+            ).transformers
+        middle = (grid.bounds[0] + grid.bounds[2]) / 2, (grid.bounds[1] + grid.bounds[3]) / 2
+        place = found[0].transform(*middle, direction="INVERSE") if found else (math.inf,)
+    except ProjError:
+        return math.inf
+    if not np.isfinite(place).all():
+        return math.inf
+    stated = float(found[0].accuracy)
+    return stated if stated >= 0 else math.nan
 
 
-def _raster(path: str, layer: LayerSettings, where: str) -> tuple[str | None, float | None]:
-    try:
-        with rasterio.open(path) as dataset:
-            own = layer.crs or (None if dataset.crs is None else _short(dataset.crs.to_wkt()))
-            across, along = (abs(side) for side in dataset.res)
-            middle = (dataset.bounds.top + dataset.bounds.bottom) / 2
-    except RasterioIOError as error:
-        raise LayerError(f"cannot be read ({error})", where=f"{where} ({path})") from error
-    if own is not None and CRS.from_user_input(own).is_geographic:
-        across *= _M_PER_DEGREE * math.cos(math.radians(middle))
-        along *= _M_PER_DEGREE
-    return own, round((across + along) / 2, 3)
-
-
-def _vector(path: str, layer: LayerSettings, where: str) -> tuple[str | None, float | None]:
-    try:
-        info = pyogrio.read_info(path, layer=layer.layer)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise LayerError(f"cannot be read ({error})", where=f"{where} ({path})") from error
-    return layer.crs or (None if info["crs"] is None else _short(info["crs"])), None
+def _area_of_use(grid: SurveyGrid) -> AreaOfInterest | None:
+    lonlat = reproject_bounds(grid.bounds, grid.crs, "EPSG:4326")
+    return None if lonlat is None else AreaOfInterest(*lonlat)
 
 
 def _short(crs: str) -> str:
