@@ -12,12 +12,21 @@ LIBRARIES = ("numpy", "numba", "lightgbm", "rasterio", "dask", "distributed")
 
 
 @cache
-def code_digest() -> str:
-    """Return the SHA-256 over the package's source files, names included."""
+def code_digest(rooms: tuple[str, ...] = ()) -> str:
+    """Return the SHA-256 over the package's source files, names included.
+
+    Parameters
+    ----------
+    rooms : tuple of str, optional
+        Folders of the package to look at; all of it when empty.
+    """
     package = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode())
+        name = path.relative_to(package)
+        if rooms and name.parts[0] not in rooms:
+            continue
+        digest.update(str(name).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -67,7 +67,7 @@ def test_a_reloaded_bundle_equals_the_model_to_the_bit(
 def test_everything_in_it_is_readable_text(bundle, folder):
     assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "model_0.txt"]
     values = json.loads((folder / "bundle.json").read_text("utf-8"))
-    assert values["format_version"] == 1
+    assert values["format_version"] == 2
     assert values["features"][0] == {
         "name": "line_distance_m",
         "unit": "m",
@@ -173,8 +173,8 @@ def test_altered_model_text_is_refused(folder):
 
 
 def test_another_format_version_is_refused(folder):
-    altered(folder, format_version=2)
-    with pytest.raises(BundleError, match="format version 2; this hazardrank reads version 1"):
+    altered(folder, format_version=1)
+    with pytest.raises(BundleError, match="format version 1; this hazardrank reads version 2"):
         Bundle.load(folder)
 
 

@@ -14,7 +14,7 @@ import hazardrank
 from hazardrank.commands.check_output import sentence
 from hazardrank.commands.hydra_app import run_app, run_for_each
 from hazardrank.commands.prepare import CACHE_FOLDER, data_dir_of, make_simulated_data
-from hazardrank.commands.provenance import LIBRARIES, code_digest
+from hazardrank.commands.provenance import LIBRARIES
 from hazardrank.commands.score_output import (
     ScoreFacts,
     draw_maps,
@@ -56,6 +56,10 @@ from hazardrank.settings import AnyFamilySettings, ScoreSettings
 from hazardrank.sources.check_report import Finding, Severity
 from hazardrank.sources.region import FileLayers, open_layers
 from hazardrank.tracking.models import resolve_model
+from hazardrank.versions import code_digest
+
+SCORING_ROOMS = ("features", "grid", "labels", "model", "scoring", "sources")
+"""Folders of the package whose code decides what a scoring writes."""
 
 
 def main() -> None:
@@ -260,7 +264,7 @@ def _job(
         features,
         settings.labels,
         files,
-        code_digest(),
+        code_digest(SCORING_ROOMS),
         {"contributions": list(settings.contributions), "drift_step": drift_step},
     )
     return ScoreJob(
@@ -290,7 +294,7 @@ def _tags(
     as_of = "unknown" if region.records_as_of is None else region.records_as_of.isoformat()
     common = {
         "region": region.name,
-        "code": f"hazardrank {hazardrank.__version__} ({code_digest()[:12]})",
+        "code": f"hazardrank {hazardrank.__version__} ({code_digest(SCORING_ROOMS)[:12]})",
         "data": "simulated district" if region.simulated is not None else "records of the region",
         "warning": "No value on this map means that land is safe.",
     }

@@ -35,7 +35,7 @@ def fitting_block_cells(grid: SurveyGrid, compute: ComputeSettings, n_features: 
         side //= 2
     if compute.memory_gb is not None:
         per_cell = _BYTES_PER_FEATURE * n_features + _BYTES_PER_CELL
-        bound = max(compute.memory_gb - BASE_GB, 0.05) * 1e9 / (n_workers * per_cell)
+        bound = max(compute.memory_gb - BASE_GB, 0.01) * 1e9 / (n_workers * per_cell)
         while side > LEAST_BLOCK_CELLS and side**2 > bound:
             side //= 2
     return side

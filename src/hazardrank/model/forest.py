@@ -8,7 +8,8 @@ branches on the cell's values, so that a tile of cells goes through a tree in ve
 instructions, and neither the order of the cells nor the shape of the tree costs anything.
 
 Values come as float32 and band-major, the way rasters are read. A threshold may then be
-rounded down to float32: no float32 lies between the two. Leaf values are added in float64, in
+rounded down to float32: no float32 lies between the two. (LightGBM takes values within 1e-35
+of 0 for 0; thresholds in that gap are moved to its end.) Leaf values are added in float64, in
 the order of the trees, as LightGBM does; so the sums are equal to the bit.
 
 Depends on numpy, numba and nothing else of this project; may be lifted out. What it does not
@@ -45,6 +46,8 @@ _MISSING_SHIFT, _MISSING_NONE, _MISSING_ZERO = 2, 0, 1
 _EVERY = (1 << MAX_LEAVES) - 1
 _WORD_BITS = 32
 _WORD = (1 << _WORD_BITS) - 1
+_ZERO = float(np.float32(1e-35))
+"""Values as small as this are 0 to LightGBM (its ``kZeroThreshold``), often a threshold too."""
 
 
 class ForestLimitError(ValueError):
@@ -145,20 +148,12 @@ class Forest:
         slope = np.array([np.nan if s is None else s for s in self.sigmoid])
         # A raw score is the plain sum even where the converted one is of the average.
         divisor = np.array(self.divisor)
+        packed = tuple(vars(self._packed).values())
+        kernel: Any = _score
 
         def job(first: int) -> None:
             last = min(n_cells, first + _CELLS_PER_JOB)
-            _score(
-                bands,
-                first,
-                last,
-                bounds,
-                divisor,
-                slope,
-                converted,
-                *vars(self._packed).values(),
-                result,
-            )
+            kernel(bands, first, last, bounds, divisor, slope, converted, *packed, result)
 
         firsts = range(0, n_cells, _CELLS_PER_JOB)
         if threads > 1 and len(firsts) > 1:
@@ -295,7 +290,7 @@ def _tree(fields: Mapping[str, str]) -> _Tree:
             raise ForestLimitError("the model takes zero for missing")
         at = float(threshold[node])
         nan_left = at >= 0 if missing == _MISSING_NONE else bool(kind & _DEFAULT_LEFT)
-        tree.splits.append(_Split(where, _floor32(at), nan_left, mask))
+        tree.splits.append(_Split(where, _single(at), nan_left, mask))
     return tree
 
 
@@ -318,11 +313,17 @@ def _leaves_in_order(
     return order, left_of
 
 
-def _floor32(value: float) -> float:
-    """Return the largest float32 that is not above a float64."""
+def _single(threshold: float) -> float:
+    """Return the float32 that parts float32 values as LightGBM does with a float64 threshold.
+
+    The largest that is not above it. But LightGBM takes values within ``_ZERO`` of 0 for 0, so
+    that those all lie on one side.
+    """
+    if abs(threshold) <= _ZERO:
+        return _ZERO if threshold >= 0 else float(np.nextafter(np.float32(-_ZERO), np.float32(-1)))
     with np.errstate(over="ignore"):
-        single = np.float32(value)
-    if float(single) > value:
+        single = np.float32(threshold)
+    if float(single) > threshold:
         single = np.nextafter(single, np.float32(-np.inf))
     return float(single)
 
