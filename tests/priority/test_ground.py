@@ -134,5 +134,8 @@ def test_layers_and_classes_are_checked():
     with pytest.raises(FeatureError, match=r"effort\.elevation: .* is a layer of points"):
         GroundReader(settings_of(vegetation=None), points.catalogue)
     jungle = EffortSettings(methods={"m": {**MANUAL, "vegetation_time": {"jungle": 2}}})
-    with pytest.raises(PriorityError, match="layer 'land_cover' has no class 'jungle'"):
+    with pytest.raises(PriorityError, match="layer 'land_cover' has no class jungle"):
         GroundReader(jungle, region().catalogue)
+    lax = jungle.model_copy(update={"when_absent": "skip"})
+    (note,) = GroundReader(lax, region().catalogue).skipped
+    assert note.startswith("effort does not look at all vegetation: layer 'land_cover' has no")

@@ -62,8 +62,8 @@ class GroundReader:
     Raises
     ------
     PriorityError
-        If a layer is absent (unless ``when_absent: skip``), for the likelihood only, or lacks
-        a class that a method names.
+        If a layer is for the likelihood only, or, unless ``when_absent: skip``, it is absent
+        or lacks a class that a method names.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class GroundReader:
             name for m in used for name in (*m.vegetation_time, *m.excluded_vegetation)
         )
         if self._vegetation is not None:
-            _check_classes(self._classes, catalogue[self._vegetation], self._vegetation)
+            self._classes = self._known_classes(catalogue[self._vegetation])
         self._devices = _distinct(
             name for m in used for name in (*m.device_time, *m.excluded_devices)
         )
@@ -107,6 +107,24 @@ class GroundReader:
         check_consequence_layer(path, name, catalogue)
         require_kind(path, catalogue[name], kind)
         return name
+
+    def _known_classes(self, layer: LayerSettings) -> tuple[str, ...]:
+        """Return the classes that methods name and the layer has."""
+        known = all_class_names(layer)
+        unknown = [name for name in self._classes if name not in known]
+        problem = (
+            f"layer '{self._vegetation}' has no class {', '.join(unknown)} "
+            f"(classes: {', '.join(known)})"
+        )
+        if unknown and self._settings.when_absent == "error":
+            raise PriorityError(
+                problem,
+                where="priority.effort.methods",
+                remedy="Name the vegetation's classes as in the region's catalogue.",
+            )
+        if unknown:
+            self.skipped.append(f"effort does not look at all vegetation: {problem}")
+        return tuple(name for name in self._classes if name in known)
 
     def _slope(self, grid: SurveyGrid, layers: LayerReader) -> NDArray[np.float32]:
         if self._elevation is None:
@@ -146,14 +164,3 @@ def _open_areas(records: HazardRecords) -> gpd.GeoDataFrame:
 
 def _distinct(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _check_classes(classes: tuple[str, ...], layer: LayerSettings, key: str) -> None:
-    known = all_class_names(layer)
-    unknown = [name for name in classes if name not in known]
-    if unknown:
-        raise PriorityError(
-            f"layer '{key}' has no class '{unknown[0]}' (classes: {', '.join(known)})",
-            where="priority.effort.methods",
-            remedy="Name the vegetation's classes as in the region's catalogue.",
-        )

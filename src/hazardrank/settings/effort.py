@@ -81,7 +81,8 @@ class EffortSettings(Settings):
     vegetation: Key | None = "land_cover"
     """Categorical layer of the vegetation; empty: none."""
     when_absent: Literal["error", "skip"] = "error"
-    """What to do when the catalogue lacks the layer of elevation or vegetation."""
+    """What to do when the catalogue lacks the layer of elevation or vegetation, or that layer a
+    class that a method names."""
     month: Month | None = None
     """Month whose season factors hold; empty: none do."""
     best_by: Literal["team_days", "cost"] = "team_days"

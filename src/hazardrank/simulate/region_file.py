@@ -46,18 +46,19 @@ region:
       as_of: 2014-06-30
       licence: {licence}
       source: simulated
+    # Where mines were laid, and what people live from: role both, as the water is.
     land_cover:
       path: {prefix}land_cover.tif
       kind: categorical
       classes: {{{classes}}}
-      role: hazard
+      role: both
       as_of: 2020-06-30
       licence: {licence}
       source: simulated
     rivers:
       path: {prefix}rivers.gpkg
       kind: lines
-      role: hazard
+      role: both
       as_of: 2014-06-30
       columns: {{class: class}}
       licence: {licence}
