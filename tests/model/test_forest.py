@@ -1,5 +1,6 @@
 """The bit-vector forest against LightGBM: equal to the bit, whatever the model and the data."""
 
+import re
 from functools import cache
 
 import lightgbm as lgb
@@ -120,6 +121,132 @@ def test_thresholds_between_two_singles_part_them_as_doubles_do():
         text = STUMP.format(decision=8).replace("threshold=2.5", f"threshold={threshold!r}")
         values = [below, single, above, 0.0, -0.0, np.finfo(np.float32).max, np.inf, -np.inf]
         assert_equal_to_lightgbm([text], np.array([values, [1] * len(values)], np.float32))
+
+
+def test_a_threshold_at_zero_parts_negative_from_zero_as_lightgbm_does():
+    # LightGBM parts 0 from the rest at ±1e-35 and takes what lies between for 0.
+    zero = np.float32(1e-35)
+    outside = np.nextafter(zero, np.float32(1))
+    values = [-1, -outside, -zero, -1e-40, -0.0, 0, 1e-40, zero, outside, 1]
+    bands = np.array([values, [1] * len(values)], np.float32)
+    for threshold in (0.0, -0.0, zero, -zero, 1e-35, -1e-35, 1e-40, -1e-40, 5e-36, -5e-36):
+        text = STUMP.format(decision=8).replace("threshold=2.5", f"threshold={float(threshold)!r}")
+        n_left = 8 if threshold >= 0 else 2
+        assert Forest.of([text]).scores(bands).tolist() == [[10] * n_left + [20] * (10 - n_left)]
+        assert_equal_to_lightgbm([text], bands)
+
+
+# ------------------------------------------------------------------------- by any text
+
+AWKWARD = [0.0, -0.0, 0.1, -0.1, 1e-35, -1e-35, 1e-40, -1e-40, 1.5, 7.0, 1e300, -1e300, 3.4e38]
+
+
+def written_tree(draws, n_leaves, shape, categories):
+    """Return a tree as LightGBM writes it: any shape, thresholds, defaults and categories."""
+    left, right, parent = [], [], {0: None}
+    for node in range(n_leaves - 1):
+        split = {"left": 0, "right": node, "bushy": int(draws.integers(node + 1))}[shape]
+        if parent[split] is not None:
+            side, above = parent[split]
+            side[above] = node
+        left.append(~split)
+        right.append(~(node + 1))
+        parent |= {split: (left, node), node + 1: (right, node)}
+    n_splits = n_leaves - 1
+    decision = draws.choice([0, 2, 8, 10], n_splits)
+    threshold = draws.choice([*AWKWARD, *draws.normal(0, 2, 20)], n_splits).tolist()
+    words, boundaries = [], [0]
+    for node in np.flatnonzero(draws.random(n_splits) < categories):
+        decision[node] = 1 | int(draws.choice([0, 8]))
+        threshold[node] = len(boundaries) - 1
+        words += draws.integers(0, 2**32, draws.integers(1, 4)).tolist()
+        boundaries.append(len(words))
+    lines = {
+        "num_leaves": [n_leaves],
+        "num_cat": [len(boundaries) - 1],
+        "split_feature": draws.integers(0, N_FEATURES, n_splits),
+        "split_gain": [1] * n_splits,
+        "threshold": threshold,
+        "decision_type": decision,
+        "left_child": left,
+        "right_child": right,
+        "leaf_value": draws.normal(size=n_leaves).tolist(),
+        "leaf_weight": [1] * n_leaves,
+        "leaf_count": [1] * n_leaves,
+        "internal_value": [0] * n_splits,
+        "internal_weight": [0] * n_splits,
+        "internal_count": [2] * n_splits,
+        **({"cat_boundaries": boundaries, "cat_threshold": words} if words else {}),
+        "is_linear": [0],
+        "shrinkage": [1],
+    }
+    return "\n".join(f"{key}={' '.join(str(v) for v in lines[key])}" for key in lines)
+
+
+def written_model(draws, n_leaves, shape, categories, objective):
+    head = [
+        "tree",
+        "version=v4",
+        "num_class=1",
+        "num_tree_per_iteration=1",
+        "label_index=0",
+        f"max_feature_idx={N_FEATURES - 1}",
+        f"objective={objective}",
+        *(["average_output"] if draws.random() < 0.5 else []),
+        f"feature_names={' '.join('abcdef')}",
+        f"feature_infos={' '.join(['[0:1]'] * N_FEATURES)}",
+    ]
+    trees = [
+        f"Tree={number}\n{written_tree(draws, n, shape, categories)}\n\n"
+        for number, n in enumerate(n_leaves)
+    ]
+    return "\n".join(head) + "\n\n" + "\n".join(trees) + "\nend of trees\n"
+
+
+def awkward_cells(draws, texts, n_cells):
+    """Return values at thresholds, next to them, and those that compare in odd ways."""
+    exact = re.findall(r"^threshold=(.*)$", "\n".join(texts), re.MULTILINE)
+    exact = np.array([*" ".join(exact).split(), *AWKWARD], float)
+    with np.errstate(over="ignore"):
+        exact = exact.astype(np.float32)
+    near = [np.nextafter(exact, np.float32(end)) for end in (-np.inf, np.inf)]
+    codes = [-1.5, -0.5, 0.5, *range(-1, 100), 1e10, -1e10]
+    odd = np.array([np.nan, np.nan, np.inf, -np.inf], np.float32)
+    pools = [exact, *near, odd, np.array(codes, np.float32)]
+    picked = np.stack([draws.choice(pool, (N_FEATURES, n_cells)) for pool in pools])
+    chosen = draws.integers(0, len(pools), (1, N_FEATURES, n_cells))
+    return np.take_along_axis(picked, chosen, 0)[0]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    n_leaves=st.lists(
+        st.lists(st.sampled_from([1, 2, 5, 31, 32, 33, 63, 64]), min_size=1, max_size=4),
+        min_size=1,
+        max_size=3,
+    ),
+    shape=st.sampled_from(["left", "right", "bushy"]),
+    categories=st.sampled_from([0.0, 0.3, 1.0]),
+    objective=st.sampled_from(["regression", "binary sigmoid:1", "binary sigmoid:2.7"]),
+    n_cells=st.sampled_from([0, 1, 511, 512, 513, TILE_CELLS - 1, TILE_CELLS, TILE_CELLS + 1]),
+    threads=st.integers(1, 3),
+)
+def test_any_trees_on_any_values(seed, n_leaves, shape, categories, objective, n_cells, threads):
+    draws = np.random.default_rng(seed)
+    texts = [written_model(draws, n, shape, categories, objective) for n in n_leaves]
+    assert_equal_to_lightgbm(texts, awkward_cells(draws, texts, n_cells), threads)
+
+
+def test_what_is_written_here_has_every_shape():
+    draws = np.random.default_rng(0)
+    for chain in ("left", "right"):
+        text = written_model(draws, [64], chain, 0.0, "regression")
+        assert lgb.Booster(model_str=text).trees_to_dataframe()["node_depth"].max() == 64
+    text = written_model(draws, [64], "bushy", 0.5, "regression")
+    table = lgb.Booster(model_str=text).trees_to_dataframe()
+    assert set(table["decision_type"].dropna()) == {"<=", "=="}
+    assert 5 < table["node_depth"].max() < 40
 
 
 # ------------------------------------------------------------------------- by LightGBM
