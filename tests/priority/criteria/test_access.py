@@ -53,6 +53,18 @@ def test_a_wider_corridor_reaches_the_rows_beside_the_road(layers, land):
     assert not found.quantity[[0, 4]].any()
 
 
+def test_deserted_places_gain_nothing(grid, land):
+    road = table_of([line(grid, (0, 250), (3000, 250))])
+    homes = table_of(
+        [at(grid, 50, 250), at(grid, 2950, 250)],
+        people=[5000.0, 600.0],
+        status=["inhabited", "abandoned"],
+    )
+    layers = layers_of(grid, roads=road, settlements=homes)
+    assert not values_of("access", layers, land=land).value.any()
+    assert values_of("access", layers, land=land, deserted=[]).value.any()
+
+
 def test_an_open_road_gives_nothing(layers, grid):
     assert not values_of("access", layers, land=np.zeros(grid.shape, bool)).value.any()
 

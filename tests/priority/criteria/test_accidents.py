@@ -15,9 +15,9 @@ def test_decay_in_distance_and_time(grid):
         [at(grid, 50, 50)] * 2, occurred=["2025-01-01", "2023-01-01"], victims=[1.0, 2.0]
     )
     found = values_of("accidents", layers_of(grid), records=records)
-    # Today one, two years ago two at half; at 1,000 m half of that.
-    assert found.quantity[0, [0, 10]] == pytest.approx([2, 1], rel=1e-3)
-    assert found.value[0, [0, 10]] == pytest.approx([1, 0.5], rel=1e-3)
+    # Today one, two years ago two at half; at 500 m half of that.
+    assert found.quantity[0, [0, 5]] == pytest.approx([2, 1], rel=1e-3)
+    assert found.value[0, [0, 5]] == pytest.approx([1, 0.5], rel=1e-3)
 
 
 def test_accidents_or_victims(grid):

@@ -42,9 +42,19 @@ def test_nobody_beyond_the_cap():
 
 def test_where_chooses_settlements():
     grid = grid_of(1, 1)
-    homes = table_of([at(grid, 50, 50)] * 2, people=[500.0, 70.0], status=["inhabited", "empty"])
+    homes = table_of([at(grid, 50, 50)] * 2, people=[500.0, 70.0], status=["village", "town"])
     layers = layers_of(grid, settlements=homes)
-    assert values_of("people", layers, where={"status": ["empty"]}).quantity == 70
+    assert values_of("people", layers, where={"status": ["town"]}).quantity == 70
+
+
+def test_nobody_lives_in_deserted_places():
+    grid = grid_of(1, 1)
+    homes = table_of(
+        [at(grid, 50, 50)] * 3, people=[500.0, 70.0, 8.0], status=["abandoned", None, "inhabited"]
+    )
+    layers = layers_of(grid, settlements=homes)
+    assert values_of("people", layers).quantity == 78
+    assert values_of("people", layers, deserted=[]).quantity == 578
 
 
 def test_a_layer_without_people_says_so():

@@ -48,6 +48,7 @@ from hazardrank.priority.criteria.base import (
     CriterionSpec,
     valued,
 )
+from hazardrank.priority.criteria.people import DESERTED, people_now
 from hazardrank.priority.road_graph import (
     Access,
     RoadGraph,
@@ -80,6 +81,8 @@ class AccessSettings(CriterionSettings):
     """Layer of settlements with a column `people`."""
     settlements_where: Mapping[str, list[str]] = Field(default_factory=dict)
     """Only settlements whose columns (our words) hold one of these values."""
+    deserted: list[str] = Field(default_factory=lambda: list(DESERTED))
+    """Values of the column `status`, where there is one, of places nobody lives in now."""
     destinations: Key | None = None
     """Layer of what people need to reach: towns, clinics, markets. Empty: settlements of
     `town_people` and more."""
@@ -181,7 +184,7 @@ class AccessCriterion(Criterion[AccessSettings]):
         table = layers.vectors(settings.settlements, bounds)
         table = table[chosen(table, settings.settlements_where, f"{self.path}.settlements_where")]
         require_column(table, "people", f"{self.path}.settlements")
-        people = np.nan_to_num(table["people"].to_numpy(dtype=float))
+        people = people_now(table, "people", settings.deserted)
         homes = graph.nearest_nodes(_points(table), settings.reach_m)
         goals = graph.nearest_nodes(self._goals(inputs, table, people), settings.reach_m)
         access = access_gains(

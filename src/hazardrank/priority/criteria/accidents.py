@@ -6,7 +6,7 @@
       criteria:
         accidents:
           criterion: accidents
-          half_distance_m: 1000
+          half_distance_m: 500
           half_life_years: 2
           count: victims
           curve: {shape: linear, zero_at: 0, one_at: 2}
@@ -42,7 +42,7 @@ from hazardrank.settings import CriterionSettings, CurveSettings, PositiveMetres
 class AccidentsSettings(NearSettings):
     """Settings of the criterion ``accidents``."""
 
-    half_distance_m: PositiveMetres = 1000.0
+    half_distance_m: PositiveMetres = 500.0
     """Distance at which an accident counts half."""
     half_life_years: Annotated[float, Field(gt=0, le=100)] = 2.0
     """An accident so many years ago counts half."""

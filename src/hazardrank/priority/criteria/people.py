@@ -7,7 +7,6 @@
         people:
           criterion: people
           layer: settlements            # points or polygons; column `people` or `households`
-          where: {status: [inhabited]}  # optional
           half_distance_m: 500
           curve: {shape: linear, zero_at: 0, one_at: 1000}
         returns:
@@ -19,7 +18,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, ClassVar, Literal
 
@@ -58,6 +57,9 @@ from hazardrank.settings import (
 )
 
 FloatArray = NDArray[np.float64]
+#: Status of places nobody lives in now.
+DESERTED = ("abandoned", "deserted", "destroyed", "empty", "uninhabited")
+
 Exponent = Annotated[float, Field(ge=0.5, le=4, multiple_of=0.5)]
 
 
@@ -68,7 +70,7 @@ class NearSettings(CriterionSettings):
     """Distance at which somebody counts half."""
     exponent: Exponent = 2.0
     """How fast people count less beyond that; a multiple of a half."""
-    cap_m: PositiveMetres = 10_000.0
+    cap_m: PositiveMetres = 3000.0
     """Nobody farther away counts."""
 
     @property
@@ -86,6 +88,8 @@ class PeopleSettings(NearSettings):
     """Only settlements whose columns (our words) hold one of these values."""
     population: Literal["people", "households"] = "people"
     """Column that is added up."""
+    deserted: list[str] = Field(default_factory=lambda: list(DESERTED))
+    """Values of the column `status`, where there is one, of places nobody lives in now."""
     curve: CurveSettings = CurveSettings(shape="linear", zero_at=0, one_at=1000)
     """Value of so many people near, in `population`."""
 
@@ -94,8 +98,9 @@ class PeopleCriterion(Criterion[PeopleSettings]):
     """People exposed now: those who live near, each counting less with distance.
 
     ``Σ people · (d0 / (d + d0))^exponent`` (Stewart 1947), with d0 such that people at
-    `half_distance_m` count half; *d* to the point or the polygon's centroid. A settlement of
-    unknown population adds nothing.
+    `half_distance_m` count half; *d* to the point or the polygon's centroid. Settlements of
+    unknown population, and deserted ones, add nothing: who is to return there is counted by
+    the criterion ``returns``.
     """
 
     name: ClassVar[str] = "people"
@@ -137,7 +142,7 @@ class PeopleCriterion(Criterion[PeopleSettings]):
         table = inputs.layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
         table = table[chosen(table, settings.where, f"{self.path}.where")]
         require_column(table, settings.population, f"{self.path}.population")
-        people = np.nan_to_num(table[settings.population].to_numpy(dtype=float))
+        people = people_now(table, settings.population, settings.deserted)
         return valued(near_sum(grid, table, people, settings), settings.curve)
 
 
@@ -221,6 +226,24 @@ class ReturnsCriterion(Criterion[ReturnsSettings]):
         households = np.nan_to_num(table[settings.population].to_numpy(dtype=float))
         households = households * plan_factors(table, settings, inputs.today, self.path)
         return valued(near_sum(grid, table, households, settings), settings.curve)
+
+
+def people_now(table: gpd.GeoDataFrame, column: str, deserted: Sequence[str]) -> FloatArray:
+    """Return who lives in each settlement now: 0 where unknown or deserted.
+
+    Parameters
+    ----------
+    table : GeoDataFrame
+        Settlements; ``status`` is read where there is such a column.
+    column : str
+        Column of people or households.
+    deserted : sequence of str
+        Values of ``status`` of places nobody lives in now.
+    """
+    people: FloatArray = np.nan_to_num(table[column].to_numpy(dtype=float))
+    if "status" in table.columns:
+        people[chosen(table, {"status": deserted}, "status")] = 0.0
+    return people
 
 
 def near_sum(
