@@ -2,6 +2,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy.special import logit
 from hazardrank.errors import BundleError, ModelError, OutputError
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.boosted import BoostedTrees
-from hazardrank.model.bundle import Bundle
+from hazardrank.model.bundle import Bundle, PredictorWarning
+from hazardrank.model.ensemble import Ensemble
 from hazardrank.model.forest import Forest
 from hazardrank.settings import ModelSettings
 
@@ -250,7 +252,9 @@ def test_bands_give_what_a_matrix_gives_to_the_bit(dated, side, new_side, change
     bundle = trained(dated, side, **changes)[1]
     matrix = new_side.matrix.copy()
     matrix[::7, 1] = np.nan
-    by_band = bundle.estimate_bands(np.ascontiguousarray(matrix.T), threads=2)
+    bands = np.ascontiguousarray(matrix.T)
+    np.testing.assert_array_equal(bundle.scores_of_bands(bands), bundle.scores(matrix))
+    by_band = bundle.estimate_bands(bands, threads=2)
     by_row = bundle.estimate(matrix)
     assert bundle.forest_note is None
     for name in ("likelihood", "spread", "low", "high"):
@@ -261,17 +265,53 @@ def test_bands_give_what_a_matrix_gives_to_the_bit(dated, side, new_side, change
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_models_beyond_the_fast_predictor_fall_back_and_say_so(dated, side, new_side):
+def test_members_of_an_ensemble_band_by_band(dated, side, new_side):
+    settings = ModelSettings(
+        max_rounds=5, early_stopping_rounds=3, num_leaves=7, members=3, interval="ensemble"
+    )
+    learner = Ensemble(settings, dated, 1, 3)
+    bundle = Bundle.of(learner.fit(side), learner, {})
+    assert bundle.has_spread
+    by_band = bundle.estimate_bands(np.ascontiguousarray(new_side.matrix.T), threads=2)
+    by_row = bundle.estimate(new_side.matrix)
+    for name in ("likelihood", "spread", "low", "high"):
+        np.testing.assert_array_equal(getattr(by_band, name), getattr(by_row, name))
+
+
+def test_many_threads_at_once_give_what_one_gives(bundle, new_side):
+    fresh = dataclasses.replace(bundle)
+    bands = np.ascontiguousarray(np.tile(new_side.matrix, (40, 1)).T)
+    with ThreadPoolExecutor(4) as pool:
+        parts = list(pool.map(lambda _: fresh.scores_of_bands(bands, 2), range(8)))
+    expected = np.tile(bundle.scores(new_side.matrix), 40)
+    for part in parts:
+        np.testing.assert_array_equal(part, expected)
+
+
+def test_bands_that_do_not_fit_are_refused(bundle):
+    with pytest.raises(ModelError, match=r"bands have shape \(3, 2\), the model has 4 features"):
+        bundle.estimate_bands(np.zeros((3, 2), np.float32))
+    with pytest.raises(ModelError, match="bands are float64, the model reads float32"):
+        bundle.scores_of_bands(np.zeros((4, 2)))
+
+
+def test_models_beyond_the_fast_predictor_fall_back_and_say_so(
+    dated, side, new_side, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("hazardrank.model.bundle._CELLS_BY_ROW", 37)
     bundle = trained(dated, side, num_leaves=80, min_cells_in_leaf=1, max_rounds=3)[1]
+    bundle = Bundle.load(bundle.save(tmp_path / "bundle"))  # a limit is no cause for a warning
     assert "leaves, more than 64" in bundle.forest_note
     by_band = bundle.estimate_bands(np.ascontiguousarray(new_side.matrix.T))
     np.testing.assert_array_equal(by_band.likelihood, bundle.likelihood(new_side.matrix))
+    assert len(bundle.scores_of_bands(np.empty((4, 0), np.float32))) == 0
 
 
-def test_a_predictor_that_differs_is_not_used(bundle, new_side, monkeypatch):
+def test_a_predictor_that_differs_is_not_used(folder, new_side, monkeypatch):
     right = Forest.scores
     monkeypatch.setattr(Forest, "scores", lambda *given: np.nextafter(right(*given), 1))
-    other = dataclasses.replace(bundle)
+    with pytest.warns(PredictorWarning, match="differ on 512 test cells, so the model is scored"):
+        other = Bundle.load(folder)
     assert "differ on 512 test cells" in other.forest_note
     by_band = other.estimate_bands(np.ascontiguousarray(new_side.matrix.T))
-    np.testing.assert_array_equal(by_band.likelihood, bundle.likelihood(new_side.matrix))
+    np.testing.assert_array_equal(by_band.likelihood, other.likelihood(new_side.matrix))

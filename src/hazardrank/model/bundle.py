@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hazardrank.errors import BundleError, OutputError
+from hazardrank.errors import BundleError, ModelError, OutputError
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.applicability import Applicability
 from hazardrank.model.blended import BlendedModel
@@ -56,8 +57,14 @@ BUNDLE_JSON = "bundle.json"
 REFERENCE_CSV = "reference_cells.csv"
 #: Cells on which the fast predictor must equal LightGBM before it is used.
 _SAMPLE_CELLS = 512
+#: Cells turned round at a time for LightGBM, which reads row by row.
+_CELLS_BY_ROW = 65_536
 _MODEL_FILE = re.compile(r"model_\d+\.txt")
 _TRAIN_AGAIN = "Train again to make a new bundle."
+
+
+class PredictorWarning(UserWarning):
+    """The fast predictor and LightGBM differ: models are scored by LightGBM, slowly."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +189,12 @@ class Bundle:
         expected = [predict_scores(booster, matrix, 1) for booster in self._boosters]
         if np.array_equal(forest.scores(sample), np.array(expected)):
             return forest, None
-        return None, (
+        note = (
             f"the fast predictor and LightGBM differ on {_SAMPLE_CELLS} test cells, so the model "
             "is scored by LightGBM itself, many times slower. Please report this."
         )
+        warnings.warn(note, PredictorWarning, stacklevel=3)
+        return None, note
 
     @property
     def forest_note(self) -> str | None:
@@ -227,6 +236,34 @@ class Bundle:
         parts = [predict_scores(booster, matrix, threads or 0) for booster in self._boosters]
         return parts[0] if len(parts) == 1 else blend(parts, self.weights)
 
+    def scores_of_bands(self, bands: Singles, threads: int = 1) -> Floats:
+        """Return what :meth:`scores` does for cells that come band by band, to the bit.
+
+        Parameters as in :meth:`estimate_bands`.
+        """
+        parts = list(self._parts_of_bands(bands, threads))
+        return parts[0] if len(parts) == 1 else blend(parts, self.weights)
+
+    def _parts_of_bands(self, bands: Singles, threads: int) -> Floats:
+        """Return each model's score, shape (n_models, n_cells)."""
+        if bands.ndim != 2 or len(bands) != len(self.specs):
+            raise ModelError(
+                f"the bands have shape {bands.shape}, the model has {len(self.specs)} features"
+            )
+        if bands.dtype != np.float32:
+            raise ModelError(f"the bands are {bands.dtype}, the model reads float32")
+        forest = self._forest[0]
+        if forest is not None:
+            return forest.scores(bands, threads)
+        n_cells = bands.shape[1]
+        parts = np.empty((len(self.models), n_cells))
+        for first in range(0, n_cells, _CELLS_BY_ROW):
+            cells = slice(first, first + _CELLS_BY_ROW)
+            matrix = np.ascontiguousarray(bands[:, cells].T)
+            for part, booster in zip(parts, self._boosters, strict=True):
+                part[cells] = predict_scores(booster, matrix, threads)
+        return parts
+
     def likelihood(self, matrix: Matrix, threads: int | None = None) -> Floats:
         """Return contamination likelihoods, shape (n_cells,), strictly between 0 and 1.
 
@@ -260,11 +297,13 @@ class Bundle:
             Features in the order of :attr:`specs`; NaN where missing.
         threads : int, optional
             Threads to use. The result does not depend on it.
+
+        Raises
+        ------
+        ModelError
+            If there is another number of bands, or they are of another type.
         """
-        forest = self._forest[0]
-        if forest is None:
-            return self.estimate(np.ascontiguousarray(bands.T), threads)
-        parts = list(forest.scores(bands, threads))
+        parts = list(self._parts_of_bands(bands, threads))
         score = parts[0] if len(parts) == 1 else blend(parts, self.weights)
         return estimate(score, parts if self.has_spread else [], self.calibrator, self.interval)
 
@@ -365,6 +404,9 @@ class Bundle:
     def load(cls, folder: Path) -> Bundle:
         """Read a bundle and check that it is whole and unaltered.
 
+        Also compares the fast predictor with LightGBM on test cells; where they differ it
+        is not used, with a :class:`PredictorWarning`.
+
         Raises
         ------
         BundleError
@@ -381,7 +423,7 @@ class Bundle:
                 remedy="Use the hazardrank that made it, or train again.",
             )
         try:
-            return cls(
+            bundle = cls(
                 tuple(_spec_from_json(spec) for spec in values["features"]),
                 tuple(_read_model(folder, entry) for entry in values["models"]),
                 calibrator_from_json(values["calibrator"]),
@@ -405,6 +447,8 @@ class Bundle:
             raise BundleError(
                 error.problem, where=error.where or folder, remedy=error.remedy or _TRAIN_AGAIN
             ) from None
+        _ = bundle._forest
+        return bundle
 
     def _files(self) -> dict[str, str]:
         texts = self._model_files()

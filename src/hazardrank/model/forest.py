@@ -512,7 +512,7 @@ def _any_missing(bands, start, stop):  # type: ignore[no-untyped-def]  # noqa: A
     return False
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy")
 def _rule_out(bands, start, stop, groups, tree, words):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """AND the masks of the splits that cells fail; a missing value fails them."""
     first, feature, threshold, mask = groups
@@ -534,7 +534,7 @@ def _rule_out(bands, start, stop, groups, tree, words):  # type: ignore[no-untyp
             words[k] = word
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy")
 def _rule_out_known(bands, start, stop, groups, tree, words):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """AND the masks of the splits that cells fail; a missing value passes them."""
     first, feature, threshold, mask = groups
@@ -556,7 +556,7 @@ def _rule_out_known(bands, start, stop, groups, tree, words):  # type: ignore[no
             words[k] = word
 
 
-@njit(nogil=True, error_model="numpy", inline="always")
+@njit(nogil=True, error_model="numpy")
 def _rule_out_category(values, passing, mask, low, high):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """AND the mask of a split by category; missing, negative and unseen ones fail it."""
     n_known = np.float32(32 * len(passing))
