@@ -51,6 +51,7 @@ from hazardrank.reporting.terminal import print_summary
 from hazardrank.reporting.words import percent
 from hazardrank.scoring.maps import ScoreSummary
 from hazardrank.settings import ModelSettings, TrainSettings
+from hazardrank.tracking.models import register
 from hazardrank.tracking.runs import Run, open_run
 from hazardrank.validation.comparison import EvaluatedRun, compare_runs, require_same_evaluation
 from hazardrank.validation.cross_validation import (
@@ -104,7 +105,8 @@ def run(settings: TrainSettings) -> None:
         _write_effects(study, bundle, effects)
         written = _write(study, provenance, bundle, result, domain, tracked, findings)
         _track(tracked, provenance, result, written)
-    _say(study, result, written, tracked)
+    registered = _register(settings, tracked)
+    _say(study, result, written, tracked, registered)
     if settings.compare_with is not None:
         _compare(settings, settings.compare_with, result)
 
@@ -265,7 +267,9 @@ class Study:
             self.settings.compute.n_threads,
         )
         figures = held_out.metrics(domain, self.plan.names)
-        return replace(bundle, applicability=domain), figures
+        share = {"outside_domain_share": figures["outside_domain_share"]}
+        training = {**bundle.training, **share}
+        return replace(bundle, applicability=domain, training=training), figures
 
 
 # ------------------------------------------------------------------ what is written
@@ -459,7 +463,22 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "region": region}
 
 
-def _say(study: Study, result: CrossValidation, written: Mapping[str, Path], tracked: Run) -> None:
+def _register(settings: TrainSettings, tracked: Run) -> str | None:
+    """Register the run's bundle if that is wanted; return by what it can be scored with."""
+    name, alias = settings.tracking.register_as, settings.tracking.alias
+    if name is None or tracked.run_id is None:
+        return None
+    version = register(tracked.run_id, settings.tracking, name, alias)
+    return f"models:/{name}@{alias}" if alias else f"models:/{name}/{version}"
+
+
+def _say(
+    study: Study,
+    result: CrossValidation,
+    written: Mapping[str, Path],
+    tracked: Run,
+    registered: str | None,
+) -> None:
     folder = study.settings.output_dir.absolute()
     metrics = read_metrics(written["metrics"])
     asked = metrics.fold_diagnostics
@@ -469,6 +488,8 @@ def _say(study: Study, result: CrossValidation, written: Mapping[str, Path], tra
         notes.append(f"… and {len(study.notes) - 3} more notes in {written['summary'].name}")
     if tracked.uri:
         notes.append(f"MLflow: mlflow ui --backend-store-uri {tracked.uri}")
+    if registered is not None:
+        notes.append(f"Registered: python -m score model={registered} region_file=…")
     print_summary(
         metrics,
         folder,

@@ -17,13 +17,23 @@ def print_drift(drift: Mapping[str, Any], console: Console) -> None:
     """Print the features in which the region differs most from the training cells."""
     rows = drift["features"]
     much = [row for row in rows if row["reading"] == "much"]
+    n_some = sum(row["reading"] == "some" for row in rows)
     console.print(
-        f"Against the training cells, {len(much)} of {len(rows)} features differ much "
-        f"(population stability index above 0.25; {whole(drift['cells_compared'])} cells compared)."
-        " Training cells are surveyed land: some difference is usual.",
+        f"Against the training cells, {len(much)} of {len(rows)} features differ much and {n_some} "
+        "some (population stability index above 0.25 and 0.1, by rule of thumb; "
+        f"{whole(drift['cells_compared'])} cells compared). Training cells are surveyed land: some "
+        "difference is usual.",
         soft_wrap=True,
         highlight=False,
     )
+    here, held_out = drift["outside_domain_share"], drift["outside_domain_share_held_out"]
+    if here is not None and held_out is not None:
+        console.print(
+            f"Outside the model's domain: {percent(here)} here, {percent(held_out)} of the "
+            "training cells where they were held out.",
+            soft_wrap=True,
+            highlight=False,
+        )
     if not much:
         return
     table = Table(box=None, pad_edge=False, show_edge=False)

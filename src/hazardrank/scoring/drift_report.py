@@ -27,9 +27,11 @@ def drift_report(
     Returns
     -------
     dict or None
-        ``cells_compared``; ``features``: rows of ``feature``, ``psi``, ``reading``,
-        ``missing_here``, ``missing_in_training``; ``outside_domain_share``. ``None`` where
-        bundle or region have nothing to compare.
+        ``cells_compared``, ``training_cells``; ``features``: rows of ``feature``, ``psi``,
+        ``reading``, ``missing_here``, ``missing_in_training``; ``outside_domain_share``: of the
+        area, and ``outside_domain_share_held_out``: of training cells in the folds that held
+        them out, both ``None`` where the model does not know its domain. ``None`` where bundle
+        or region have nothing to compare.
     """
     if bundle.reference is None or counts is None:
         return None
@@ -51,6 +53,7 @@ def drift_report(
         "training_cells": int(sum(bundle.reference.own_counts[0])),
         "features": sorted(rows, key=_by_psi),
         "outside_domain_share": n_outside / n_cells if knows and n_cells else None,
+        "outside_domain_share_held_out": bundle.training.get("outside_domain_share"),
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hazardrank.settings.base import Settings
 
@@ -68,3 +69,26 @@ class TrackingSettings(Settings):
     """Name of the run; region and time when left out."""
     tags: Mapping[str, str] = Field(default_factory=dict)
     """Further tags on the run."""
+    register_as: Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)] | None = None
+    """`train`: name under which MLflow's registry keeps the run's bundle, as the next version of
+    that model: `models:/NAME/VERSION`."""
+    alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=200)] | None = None
+    """`train`: alias that shall point to that version from now on, such as `champion`:
+    `models:/NAME@ALIAS`."""
+
+    @field_validator("alias")
+    @classmethod
+    def _is_no_version(cls, alias: str | None) -> str | None:
+        if alias is not None and (alias == "latest" or re.fullmatch(r"[vV]\d+", alias)):
+            raise ValueError("the names 'latest' and 'v1', 'v2' … are MLflow's own: take another")
+        return alias
+
+    @model_validator(mode="after")
+    def _registers_what_is_recorded(self) -> TrackingSettings:
+        if self.register_as is not None and not self.enabled:
+            raise ValueError(
+                "register_as is for tracking=mlflow: only recorded runs are registered"
+            )
+        if self.alias is not None and self.register_as is None:
+            raise ValueError("alias is for a registered model: give register_as too")
+        return self

@@ -66,3 +66,9 @@ class ScoreSettings(RegionCommandSettings):
         if len(set(self.contributions)) < len(self.contributions):
             raise ValueError("contributions names a feature twice")
         return self
+
+    @model_validator(mode="after")
+    def _registers_nothing(self) -> ScoreSettings:
+        if self.tracking.register_as is not None:
+            raise ValueError("tracking.register_as is for python -m train")
+        return self

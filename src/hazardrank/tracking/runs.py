@@ -1,4 +1,4 @@
-"""Runs in MLflow. The only module that imports it, and only when a run is opened.
+"""Runs in MLflow, which is imported only when a run is opened.
 
 Works on MLflow's client rather than its global state, so that ``MLFLOW_RUN_ID`` and the
 like in the environment change nothing. What a command writes to its output folder is
@@ -8,12 +8,9 @@ complete without MLflow: a store that fails loses none of it.
 from __future__ import annotations
 
 import json
-import logging
 import math
-import os
 import sqlite3
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +18,8 @@ from typing import Any, Protocol
 
 from hazardrank.errors import TrackingError
 from hazardrank.settings import TrackingSettings
+from hazardrank.tracking.store import client_of, store_errors, store_uri
 
-STORE_FILE = Path("experiments") / "mlflow.db"
 ARTIFACT_FOLDER = Path("experiments") / "mlartifacts"
 
 LONGEST_PARAM = 6000
@@ -103,12 +100,12 @@ class MlflowRun:
 
     def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
         """Record figures. ``None`` and figures that are not finite are left out."""
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._log_metrics(self.run_id, metrics)
 
     def log_fold(self, name: str, metrics: Mapping[str, float | None]) -> None:
         """Record a fold's figures as a nested run."""
-        with _store(self.uri):
+        with store_errors(self.uri):
             fold = self._client.create_run(
                 self.experiment_id, tags={_PARENT: str(self.run_id)}, run_name=name
             )
@@ -120,7 +117,7 @@ class MlflowRun:
         from mlflow.entities import Param
 
         values = {key: _shown(value) for key, value in _flat(params)}
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._client.log_batch(
                 self.run_id,
                 params=[Param(key, text[:LONGEST_PARAM]) for key, text in values.items()],
@@ -131,12 +128,12 @@ class MlflowRun:
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Store a file with the run, in `folder` of its artifacts."""
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._client.log_artifact(self.run_id, str(path), folder)
 
     def log_folder(self, path: Path, folder: str | None = None) -> None:
         """Store a folder's files with the run, in `folder` of its artifacts."""
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._client.log_artifacts(self.run_id, str(path), folder)
 
     def log_datasets(self, digests: Mapping[str, str]) -> None:
@@ -156,12 +153,12 @@ class MlflowRun:
             )
             for name, digest in sorted(digests.items())
         ]
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._client.log_inputs(self.run_id, inputs)
 
     def end(self, status: str) -> None:
         """Close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
-        with _store(self.uri):
+        with store_errors(self.uri):
             self._client.set_terminated(self.run_id, status)
 
     def _log_metrics(self, run_id: str | None, metrics: Mapping[str, float | None]) -> None:
@@ -209,7 +206,7 @@ def open_run(
         yield NullRun()
         return
     uri = store_uri(settings)
-    with _store(uri):
+    with store_errors(uri):
         run = _start(settings, uri, run_name, tags)
     try:
         run.log_params(params)
@@ -222,33 +219,11 @@ def open_run(
     run.end("FINISHED")
 
 
-def store_uri(settings: TrackingSettings) -> str:
-    """Return the absolute tracking URI.
-
-    Raises
-    ------
-    TrackingError
-        If it names MLflow's old file store, or is no URI.
-    """
-    uri = settings.uri
-    if uri is None:
-        return f"sqlite:///{STORE_FILE.absolute()}"
-    if "://" not in uri or uri.startswith("file:"):
-        raise TrackingError(
-            f"'{uri}' is a plain folder, which MLflow no longer writes to",
-            where="tracking.uri",
-            remedy="Give a database or server: sqlite:///path/mlflow.db, postgresql://…, http://….",
-        )
-    if uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    return uri
-
-
 def _start(
     settings: TrackingSettings, uri: str, run_name: str, tags: Mapping[str, str]
 ) -> MlflowRun:
     with _only_one_process(uri):
-        client = _client(uri)
+        client = client_of(uri)
         experiment_id = _experiment(client, settings, uri)
     run = client.create_run(
         experiment_id,
@@ -256,16 +231,6 @@ def _start(
         run_name=settings.run_name or run_name,
     )
     return MlflowRun(client, uri, experiment_id, run.info.run_id)
-
-
-def _client(uri: str) -> Any:
-    """Return a client, with its chatter and its reports to the outside switched off."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(uri)
 
 
 def _experiment(client: Any, settings: TrackingSettings, uri: str) -> str:
@@ -310,34 +275,6 @@ def _only_one_process(uri: str) -> Iterator[None]:
         lock.execute("ROLLBACK")
     finally:
         lock.close()
-
-
-@contextmanager
-def _store(uri: str | None) -> Iterator[None]:
-    """Turn every way in which a store can fail into one error, and hush its warnings."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    except TrackingError:
-        raise
-    except Exception as error:
-        if not _is_of_the_store(error):
-            raise
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise TrackingError(
-            f"the experiment store cannot be used ({first_line[:300]})",
-            where=uri,
-            remedy="Check tracking.uri, or run with tracking=off. Output files are kept.",
-        ) from error
-
-
-def _is_of_the_store(error: Exception) -> bool:
-    """Return whether the file system, MLflow or a library below it raised this."""
-    modules = {kind.__module__.split(".")[0] for kind in type(error).__mro__}
-    return isinstance(error, OSError) or bool(
-        modules & {"mlflow", "sqlalchemy", "sqlite3", "alembic", "requests", "urllib3"}
-    )
 
 
 def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
