@@ -4,10 +4,12 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hazardrank.features.candidates import Exclusions, candidates
-from hazardrank.features.distance import distance_block, nearest_segments
+from hazardrank.features.candidates import Exclusions, candidates, squared_distance
+from hazardrank.features.distance import nearest_segments
+from hazardrank.features.grid_distance import distance_on_grid, nearest_on_grid
 from hazardrank.features.segments import segments_of
 from hazardrank.features.tiles import CellTiles, tiles_of_grid, tiles_of_points
+from hazardrank.grid import SurveyGrid
 from tests.features.vector_cases import grid_of, random_lines, random_points, seeds
 
 
@@ -15,14 +17,14 @@ def test_distances_of_a_3_by_3_block_to_a_vertical_line():
     grid = grid_of(3, 3)
     east = grid.west_m + 50
     line = shapely.LineString([(east, grid.north_m), (east, grid.north_m - 300)])
-    distance_m = distance_block(grid, segments_of([line]), 1000.0)
+    distance_m = nearest_on_grid(grid, segments_of([line]), 1000.0).distance_m.reshape(grid.shape)
     assert distance_m == pytest.approx(np.array([[0, 100, 200]] * 3), abs=1e-9)
 
 
 def test_a_point_and_the_cap():
     grid = grid_of(1, 5)
     point = shapely.Point(grid.west_m + 50, grid.north_m - 50)
-    distance_m = distance_block(grid, segments_of([point]), 250.0)
+    distance_m = nearest_on_grid(grid, segments_of([point]), 250.0).distance_m.reshape(grid.shape)
     assert distance_m.tolist() == [[0, 100, 200, 250, 250]]
 
 
@@ -68,7 +70,13 @@ def test_distance_equals_shapely(lines):
     expected = shapely.distance(
         shapely.points(easting, northing)[..., None], np.array(lines, dtype=object)
     ).min(axis=2)
-    assert np.abs(distance_block(grid, segments_of(lines), cap_m) - expected).max() < 1e-6
+    assert (
+        np.abs(
+            nearest_on_grid(grid, segments_of(lines), cap_m).distance_m.reshape(grid.shape)
+            - expected
+        ).max()
+        < 1e-6
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -167,3 +175,55 @@ def _within_boxes(tiles: CellTiles) -> bool:
 def test_no_cells_at_all():
     tiles = tiles_of_points(np.empty(0), np.empty(0), 100.0)
     assert len(nearest_segments(tiles, segments_of([shapely.Point(0, 0)]), 10.0).segment) == 0
+
+
+# ------------------------------------------------------------------- cells of a whole block
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    n_rows=st.sampled_from([1, 7, 8, 9, 33, 130]),
+    n_cols=st.sampled_from([1, 8, 31, 129]),
+    n_lines=st.sampled_from([0, 1, 2, 60]),
+    cap_m=st.sampled_from([50.0, 700.0, 20_000.0]),
+)
+def test_squares_drop_nothing_that_could_be_nearest(seed, n_rows, n_cols, n_lines, cap_m):
+    rng = np.random.default_rng(seed)
+    grid = SurveyGrid("EPSG:32638", 100, 5000, 44000, n_rows, n_cols)
+    west, south, east, north = grid.bounds
+    corners = rng.uniform([west - 900, south - 900], [east + 900, north + 900], (n_lines, 3, 2))
+    corners[::7, 1:] = corners[::7, :1]  # points
+    corners[::5] = np.rint(corners[::5] / 50) * 50  # ties
+    segments = segments_of(shapely.linestrings(corners))
+    found = nearest_on_grid(grid, segments, cap_m)
+    every = np.full((grid.n_cells, 1), np.inf)
+    easting, northing = np.meshgrid(grid.eastings(), grid.northings())
+    if len(segments):
+        every = np.stack(
+            [
+                [squared_distance(*s, e, n) for s in segments.packed]
+                for e, n in zip(easting.ravel()[:300], northing.ravel()[:300], strict=True)
+            ]
+        )
+    least = np.sqrt(every.min(axis=1))[:300]
+    who = np.where(least <= cap_m, every.argmin(axis=1)[:300], -1)
+    np.testing.assert_array_equal(found.distance_m[:300], np.minimum(least, cap_m))
+    np.testing.assert_array_equal(found.segment[:300], who)
+    only = distance_on_grid(grid, segments, cap_m)
+    np.testing.assert_array_equal(only.ravel(), found.distance_m.astype(np.float32))
+
+
+@pytest.mark.parametrize("cut", [(0, 0, 300, 70), (5, 3, 41, 600), (299, 649, 1, 1)])
+def test_cutting_a_block_changes_no_bit(cut):
+    rng = np.random.default_rng(1)
+    grid = SurveyGrid("EPSG:32638", 100, 5000, 44000, 300, 650)
+    west, south, east, north = grid.bounds
+    lines = shapely.linestrings(rng.uniform([west, south], [east, north], (300, 4, 2)))
+    segments = segments_of(lines)
+    whole = nearest_on_grid(grid, segments, 9000.0)
+    row, col, n_rows, n_cols = cut
+    part = nearest_on_grid(grid.part(row, col, n_rows, n_cols), segments, 9000.0)
+    for name in ("distance_m", "segment"):
+        inside = getattr(whole, name).reshape(grid.shape)[row : row + n_rows, col : col + n_cols]
+        np.testing.assert_array_equal(getattr(part, name).reshape(n_rows, n_cols), inside)

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.discs import count_per_km2, counting_grid, inside_region, points_of_cells
-from hazardrank.features.distance import distance_block
 from hazardrank.features.focal import RadiusM
+from hazardrank.features.grid_distance import distance_on_grid
 from hazardrank.features.segments import grown, metres_word, require_kind, segments_of
 from hazardrank.grid import Bounds, SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
@@ -103,11 +103,11 @@ class CrossingsFamily(FeatureFamily[CrossingsSettings]):
         bounds = grown(grid.bounds, self.halo_m)
         places = self._places(bounds, layers)
         found: list[NDArray[np.floating]] = [
-            distance_block(grid, segments_of(places), settings.cap_m)[None]
+            distance_on_grid(grid, segments_of(places), settings.cap_m)[None]
         ]
         if settings.bridges is not None:
             bridges = layers.vectors(settings.bridges, bounds).geometry.to_numpy()
-            found.append(distance_block(grid, segments_of(bridges), settings.cap_m)[None])
+            found.append(distance_on_grid(grid, segments_of(bridges), settings.cap_m)[None])
         if settings.radii_m:
             outer = counting_grid(grid, settings.radii_m)
             starts = _starts(places)

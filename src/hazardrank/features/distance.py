@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from hazardrank.features.candidates import Exclusions, candidates, squared_distance
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
-from hazardrank.features.tiles import CellTiles, tiles_of_grid
-from hazardrank.grid import SurveyGrid
+from hazardrank.features.tiles import CellTiles
 
 
 @dataclass(frozen=True)
@@ -80,11 +79,6 @@ def nearest_segments(
     distance_m[beyond] = cap_m
     index[beyond] = -1
     return Nearest(tiles.restored(distance_m), tiles.restored(index))
-
-
-def distance_block(grid: SurveyGrid, segments: Segments, cap_m: float) -> FloatArray:
-    """Return the distance (m, at most `cap_m`) from the cells of a block, (rows, cols)."""
-    return nearest_segments(tiles_of_grid(grid), segments, cap_m).distance_m.reshape(grid.shape)
 
 
 @njit(cache=True, nogil=True)

@@ -32,7 +32,8 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.distance import Nearest, nearest_segments
+from hazardrank.features.distance import Nearest
+from hazardrank.features.grid_distance import nearest_on_grid
 from hazardrank.features.periods import DAYS_PER_YEAR, held_nearby
 from hazardrank.features.segments import (
     FloatArray,
@@ -142,8 +143,8 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
         settings = self.settings
         table = layers.vectors(settings.layer, grown(grid.bounds, self.halo_m))
         table = table[chosen(table, settings.where, f"features.{self.key}.where")]
-        segments, tiles = segments_of(table.geometry.to_numpy()), tiles_of_grid(grid)
-        nearest = nearest_segments(tiles, segments, settings.cap_m)
+        segments = segments_of(table.geometry.to_numpy())
+        nearest = nearest_on_grid(grid, segments, settings.cap_m)
         found: list[FloatArray] = [nearest.distance_m]
         if settings.at or settings.radii_m:
             first_day, last_day, dated = self._days(table)
@@ -152,10 +153,12 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
                 standing = segments.of_features(
                     dated & (first_day <= number) & (number <= last_day)
                 )
-                found.append(nearest_segments(tiles, standing, settings.cap_m).distance_m)
+                found.append(nearest_on_grid(grid, standing, settings.cap_m).distance_m)
         if settings.radii_m:
             known = segments.of_features(dated)
-            days, periods = held_nearby(tiles, known, first_day, last_day, settings.radii_m)
+            days, periods = held_nearby(
+                tiles_of_grid(grid), known, first_day, last_day, settings.radii_m
+            )
             for radius in range(len(settings.radii_m)):
                 found += [days[radius] / DAYS_PER_YEAR, periods[radius]]
         cells = np.divmod(np.arange(grid.n_cells), grid.n_cols)

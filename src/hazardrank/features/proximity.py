@@ -30,7 +30,7 @@ from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.cover import cells_inside, rows_of_grid
-from hazardrank.features.distance import nearest_segments
+from hazardrank.features.grid_distance import distance_on_grid
 from hazardrank.features.segments import (
     Segments,
     chosen,
@@ -39,7 +39,6 @@ from hazardrank.features.segments import (
     require_kind,
     segments_of,
 )
-from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader
@@ -108,14 +107,13 @@ class ProximityFamily(FeatureFamily[ProximitySettings]):
         table = layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
         keep = chosen(table, settings.where, f"{path}.where")
         segments = segments_of(table.geometry.to_numpy())
-        tiles, result = tiles_of_grid(grid), np.empty((len(self.specs), *grid.shape), np.float32)
+        result = np.empty((len(self.specs), *grid.shape), np.float32)
         for number, of_class in enumerate(self._choices(table, keep)):
-            part = segments.of_features(of_class)
-            distance_m = nearest_segments(tiles, part, settings.cap_m).distance_m
+            part = segments if of_class.all() else segments.of_features(of_class)
+            result[number] = distance_on_grid(grid, part, settings.cap_m)
             if settings.signed:
-                inside = _inside(grid, part) & (distance_m > 0)
-                distance_m = np.where(inside, -distance_m, distance_m)
-            result[number] = distance_m.reshape(grid.shape)
+                inside = _inside(grid, part).reshape(grid.shape)
+                np.negative(result[number], out=result[number], where=inside & (result[number] > 0))
         return result
 
     def _choices(self, table: gpd.GeoDataFrame, keep: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:

@@ -25,8 +25,8 @@ from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.cover import cells_inside, rows_of_grid
-from hazardrank.features.distance import nearest_segments
 from hazardrank.features.gravity import gravity_sum
+from hazardrank.features.grid_distance import nearest_on_grid
 from hazardrank.features.segments import (
     FloatArray,
     as_block,
@@ -110,13 +110,12 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
         settings = self.settings
         table = layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
         table = table[chosen(table, settings.where, f"features.{self.key}.where")]
-        tiles = tiles_of_grid(grid)
         segments = segments_of(table.geometry.to_numpy())
-        distance_m = nearest_segments(tiles, segments, settings.cap_m).distance_m
+        distance_m = nearest_on_grid(grid, segments, settings.cap_m).distance_m
         distance_m[cells_inside(rows_of_grid(grid), segments)[0]] = 0.0
         found = [distance_m]
         if settings.population is not None:
-            found.append(self._gravity(tiles, table, settings.population))
+            found.append(self._gravity(tiles_of_grid(grid), table, settings.population))
         return as_block(found, grid)
 
     def _gravity(self, tiles: CellTiles, table: gpd.GeoDataFrame, column: str) -> FloatArray:
