@@ -8,7 +8,7 @@ import shapely
 from scipy import ndimage
 
 from benchmarks.report import Row, Section, best_of, rate
-from hazardrank.features.grid_distance import distance_on_grid
+from hazardrank.features.distance import distance_block
 from hazardrank.features.segments import segments_of
 from hazardrank.features.terrain import TerrainFamily, TerrainSettings
 from hazardrank.grid import SurveyGrid
@@ -39,7 +39,7 @@ def _lines(grid: SurveyGrid) -> np.ndarray:
 def _distance(grid: SurveyGrid) -> list[Row]:
     lines = _lines(grid)
     segments = segments_of(gpd.GeoSeries(lines, crs=grid.crs))
-    ours_s = best_of(3, lambda: distance_on_grid(grid, segments, CAP_M))
+    ours_s = best_of(3, lambda: distance_block(grid, segments, CAP_M))
     part = grid.part(0, 0, 64, SIDE_CELLS)
     easting, northing = np.meshgrid(part.eastings(), part.northings())
     points = shapely.points(easting.ravel(), northing.ravel())

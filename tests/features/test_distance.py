@@ -4,12 +4,17 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hazardrank.features.candidates import Exclusions, candidates, squared_distance
-from hazardrank.features.distance import nearest_segments
-from hazardrank.features.grid_distance import distance_on_grid, nearest_on_grid
+from hazardrank.features.candidates import Exclusions, candidates
+from hazardrank.features.distance import distance_block, fill_distances, nearest_segments
 from hazardrank.features.segments import segments_of
-from hazardrank.features.tiles import CellTiles, tiles_of_grid, tiles_of_points
-from hazardrank.grid import SurveyGrid
+from hazardrank.features.tiles import (
+    TILE_SIZE,
+    cell_at,
+    load_tile,
+    store_tile,
+    tiles_of_grid,
+    tiles_of_points,
+)
 from tests.features.vector_cases import grid_of, random_lines, random_points, seeds
 
 
@@ -17,14 +22,14 @@ def test_distances_of_a_3_by_3_block_to_a_vertical_line():
     grid = grid_of(3, 3)
     east = grid.west_m + 50
     line = shapely.LineString([(east, grid.north_m), (east, grid.north_m - 300)])
-    distance_m = nearest_on_grid(grid, segments_of([line]), 1000.0).distance_m.reshape(grid.shape)
+    distance_m = distance_block(grid, segments_of([line]), 1000.0)
     assert distance_m == pytest.approx(np.array([[0, 100, 200]] * 3), abs=1e-9)
 
 
 def test_a_point_and_the_cap():
     grid = grid_of(1, 5)
     point = shapely.Point(grid.west_m + 50, grid.north_m - 50)
-    distance_m = nearest_on_grid(grid, segments_of([point]), 250.0).distance_m.reshape(grid.shape)
+    distance_m = distance_block(grid, segments_of([point]), 250.0)
     assert distance_m.tolist() == [[0, 100, 200, 250, 250]]
 
 
@@ -70,13 +75,7 @@ def test_distance_equals_shapely(lines):
     expected = shapely.distance(
         shapely.points(easting, northing)[..., None], np.array(lines, dtype=object)
     ).min(axis=2)
-    assert (
-        np.abs(
-            nearest_on_grid(grid, segments_of(lines), cap_m).distance_m.reshape(grid.shape)
-            - expected
-        ).max()
-        < 1e-6
-    )
+    assert np.abs(distance_block(grid, segments_of(lines), cap_m) - expected).max() < 1e-6
 
 
 @settings(max_examples=25, deadline=None)
@@ -140,18 +139,76 @@ def test_culling_keeps_all_that_can_matter_and_drops_most(nearest):
     grid = grid_of(128, 128)
     segments = segments_of(random_lines(rng, 200, grid))
     tiles = tiles_of_grid(grid)
-    first, lists = candidates(tiles, segments, 1000.0, nearest=nearest)
-    assert np.diff(first).mean() < len(segments) / 4
-    for tile in (0, 100, 255):
-        kept = lists[first[tile] : first[tile + 1]]
+    near = candidates(tiles, segments, 1000.0, nearest=nearest)
+    assert (near.stop - near.start).mean() < len(segments) / (20 if nearest else 5)
+    drawn = shapely.linestrings(segments.ends.reshape(-1, 2, 2))
+    for tile in range(0, tiles.n_tiles, 5):
+        kept = near.of_tile(tile)
         assert (np.diff(kept) > 0).all()
-        cells = slice(tiles.first[tile], tiles.first[tile + 1])
-        points = shapely.points(tiles.easting[cells], tiles.northing[cells])
-        drawn = shapely.linestrings(segments.ends.reshape(-1, 2, 2))
-        distance_m = shapely.distance(points[:, None], drawn)
+        east, north = np.empty((2, TILE_SIZE))
+        load_tile(tiles.cells, tile, east, north)
+        distance_m = shapely.distance(shapely.points(east, north)[:, None], drawn)
         within = np.flatnonzero((distance_m <= 1000).any(axis=0))
         needed = np.unique(distance_m.argmin(axis=1)) if nearest else within
         assert np.isin(np.intersect1d(needed, within), kept).all()
+
+
+any_segment = st.tuples(coordinate, coordinate, coordinate, coordinate, st.booleans()).map(
+    lambda ends: shapely.Point(ends[:2]) if ends[4] else shapely.LineString([ends[:2], ends[2:4]])
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shapes=st.lists(any_segment, min_size=1, max_size=30),
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 40),
+    cap_m=st.sampled_from([0.0, 70.0, 400.0, 1e9]),
+    cell_size_m=st.sampled_from([1, 30, 100, 5000]),
+)
+def test_equals_trying_every_segment_to_the_bit(shapes, rows, cols, cap_m, cell_size_m):
+    """Points, lines, segments of no length and huge ones, twice the same: ties to the first."""
+    grid = grid_of(rows, cols, cell_size_m, west=-cols // 2, north=rows // 2)
+    segments = segments_of(shapes + shapes[::-1])
+    easting, northing = grid.centres(*np.divmod(np.arange(grid.n_cells), cols))
+    expected_m, expected = every_segment(easting, northing, segments, cap_m)
+    tiles = tiles_of_grid(grid)
+    found = nearest_segments(tiles, segments, cap_m)
+    assert found.segment.tolist() == expected.tolist()
+    assert found.distance_m.tobytes() == expected_m.tobytes()
+    alone = np.empty(grid.n_cells, np.float32)
+    fill_distances(tiles, segments, cap_m, alone)
+    assert alone.tobytes() == expected_m.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize(("n_lines", "block_cells"), [(3, 97), (300, 211), (3000, 97)])
+def test_many_segments_and_large_blocks_too(n_lines, block_cells):
+    """Blocks of an odd size, through all levels of the tree: to the bit, ties to the first."""
+    rng = np.random.default_rng(n_lines)
+    grid = grid_of(block_cells, block_cells + 3)
+    lines = random_lines(rng, n_lines, grid, margin_m=5000.0)
+    segments = segments_of(lines + lines[:50])
+    easting, northing = grid.centres(*np.divmod(np.arange(grid.n_cells), grid.n_cols))
+    some = rng.integers(0, grid.n_cells, 400)
+    expected_m, expected = every_segment(easting[some], northing[some], segments, 4000.0)
+    found = nearest_segments(tiles_of_grid(grid), segments, 4000.0)
+    assert found.segment[some].tolist() == expected.tolist()
+    assert found.distance_m[some].tobytes() == expected_m.tobytes()
+
+
+def every_segment(easting, northing, segments, cap_m):
+    """Distance and number of the nearest by the plain expression, one segment at a time."""
+    best, nearest = np.full(len(easting), np.inf), np.full(len(easting), -1)
+    for s, (start_e, start_n, d_e, d_n, inverse) in enumerate(segments.packed):
+        east_m, north_m = easting - start_e, northing - start_n
+        share = np.clip((east_m * d_e + north_m * d_n) * inverse, 0.0, 1.0)
+        east_m, north_m = east_m - share * d_e, north_m - share * d_n
+        squared = east_m * east_m + north_m * north_m
+        nearest[squared < best] = s
+        best = np.minimum(best, squared)
+    distance_m = np.sqrt(best)
+    nearest[distance_m > cap_m] = -1
+    return np.minimum(distance_m, cap_m), nearest
 
 
 @given(rows=st.integers(1, 30), cols=st.integers(1, 30))
@@ -160,16 +217,51 @@ def test_tiles_hold_every_cell_once_inside_their_boxes(rows, cols):
     grid = grid_of(rows, cols)
     easting, northing = grid.centres(*np.divmod(np.arange(grid.n_cells), cols))
     for tiles in (tiles_of_grid(grid), tiles_of_points(easting, northing, 100.0)):
-        assert sorted(tiles.order.tolist()) == list(range(grid.n_cells))
-        assert (np.diff(tiles.codes) > 0).all()
-        assert (tiles.easting == easting[tiles.order]).all()
-        assert _within_boxes(tiles)
+        held, number = [], np.empty(grid.n_cells)
+        for tile in range(tiles.n_tiles):
+            east, north = np.empty((2, TILE_SIZE))
+            load_tile(tiles.cells, tile, east, north)
+            west, south, east_m, north_m = tiles.boxes[tile]
+            assert (west, east_m) == (east.min(), east.max())
+            assert (south, north_m) == (north.min(), north.max())
+            for place in range(TILE_SIZE):
+                cell = cell_at(tiles.cells, tile, place)
+                if cell >= 0:
+                    held.append(cell)
+                    assert (east[place], north[place]) == (easting[cell], northing[cell])
+            store_tile(tiles.cells, tile, np.full(TILE_SIZE, float(tile)), number)
+        assert sorted(held) == list(range(grid.n_cells))
+        assert number.tolist() == tiles.tile_of(np.arange(grid.n_cells)).tolist()
 
 
-def _within_boxes(tiles: CellTiles) -> bool:
-    box = np.repeat(tiles.boxes, np.diff(tiles.first), axis=0)
-    east_west = (box[:, 0] <= tiles.easting) & (tiles.easting <= box[:, 2])
-    return bool((east_west & (box[:, 1] <= tiles.northing) & (tiles.northing <= box[:, 3])).all())
+@given(rows=st.integers(1, 50), cols=st.integers(1, 50), scattered=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_nodes_hold_the_boxes_and_tiles_below_them(rows, cols, scattered):
+    grid = grid_of(rows, cols)
+    tiles = tiles_of_grid(grid)
+    if scattered:
+        spread_m = np.random.default_rng(rows).uniform(-1e6, 1e6, (2, 20 * cols))
+        tiles = tiles_of_points(*spread_m, 100.0)
+    tree, n_inner = tiles.tree, len(tiles.tree.first_child) - 1
+    assert len(tree.boxes) == n_inner + tiles.n_tiles
+    assert tree.tiles[0].tolist() == [0, tiles.n_tiles]
+    for node in range(n_inner):
+        below = slice(tree.first_child[node], tree.first_child[node + 1])
+        first, stop = tree.tiles[node]
+        assert tree.tiles[below].ravel()[1:-1:2].tolist() == tree.tiles[below, 0][1:].tolist()
+        assert (first, stop) == (tree.tiles[below][0, 0], tree.tiles[below][-1, 1])
+        for boxes in (tree.boxes[below], tiles.boxes[first:stop]):
+            assert tree.boxes[node, :2].tolist() == boxes[:, :2].min(axis=0).tolist()
+            assert tree.boxes[node, 2:].tolist() == boxes[:, 2:].max(axis=0).tolist()
+
+
+def test_the_same_cell_many_times():
+    grid = grid_of(1, 3)
+    easting, northing = np.repeat(grid.eastings(), 5000), np.full(15_000, grid.northings()[0])
+    segments = segments_of([shapely.Point(easting[0] + s, northing[0]) for s in (30, 140, 250)])
+    found = nearest_segments(tiles_of_points(easting, northing, 100.0), segments, 1000.0)
+    assert found.distance_m.tolist() == [30] * 5000 + [40] * 5000 + [50] * 5000
+    assert found.segment.tolist() == [0] * 5000 + [1] * 5000 + [2] * 5000
 
 
 def test_no_cells_at_all():
@@ -177,53 +269,14 @@ def test_no_cells_at_all():
     assert len(nearest_segments(tiles, segments_of([shapely.Point(0, 0)]), 10.0).segment) == 0
 
 
-# ------------------------------------------------------------------- cells of a whole block
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    n_rows=st.sampled_from([1, 7, 8, 9, 33, 130]),
-    n_cols=st.sampled_from([1, 8, 31, 129]),
-    n_lines=st.sampled_from([0, 1, 2, 60]),
-    cap_m=st.sampled_from([50.0, 700.0, 20_000.0]),
-)
-def test_squares_drop_nothing_that_could_be_nearest(seed, n_rows, n_cols, n_lines, cap_m):
-    rng = np.random.default_rng(seed)
-    grid = SurveyGrid("EPSG:32638", 100, 5000, 44000, n_rows, n_cols)
-    west, south, east, north = grid.bounds
-    corners = rng.uniform([west - 900, south - 900], [east + 900, north + 900], (n_lines, 3, 2))
-    corners[::7, 1:] = corners[::7, :1]  # points
-    corners[::5] = np.rint(corners[::5] / 50) * 50  # ties
-    segments = segments_of(shapely.linestrings(corners))
-    found = nearest_on_grid(grid, segments, cap_m)
-    every = np.full((grid.n_cells, 1), np.inf)
-    easting, northing = np.meshgrid(grid.eastings(), grid.northings())
-    if len(segments):
-        every = np.stack(
-            [
-                [squared_distance(*s, e, n) for s in segments.packed]
-                for e, n in zip(easting.ravel()[:300], northing.ravel()[:300], strict=True)
-            ]
-        )
-    least = np.sqrt(every.min(axis=1))[:300]
-    who = np.where(least <= cap_m, every.argmin(axis=1)[:300], -1)
-    np.testing.assert_array_equal(found.distance_m[:300], np.minimum(least, cap_m))
-    np.testing.assert_array_equal(found.segment[:300], who)
-    only = distance_on_grid(grid, segments, cap_m)
-    np.testing.assert_array_equal(only.ravel(), found.distance_m.astype(np.float32))
-
-
 @pytest.mark.parametrize("cut", [(0, 0, 300, 70), (5, 3, 41, 600), (299, 649, 1, 1)])
 def test_cutting_a_block_changes_no_bit(cut):
     rng = np.random.default_rng(1)
-    grid = SurveyGrid("EPSG:32638", 100, 5000, 44000, 300, 650)
-    west, south, east, north = grid.bounds
-    lines = shapely.linestrings(rng.uniform([west, south], [east, north], (300, 4, 2)))
-    segments = segments_of(lines)
-    whole = nearest_on_grid(grid, segments, 9000.0)
+    grid = grid_of(300, 650)
+    segments = segments_of(random_lines(rng, 300, grid))
+    whole = nearest_segments(tiles_of_grid(grid), segments, 9000.0)
     row, col, n_rows, n_cols = cut
-    part = nearest_on_grid(grid.part(row, col, n_rows, n_cols), segments, 9000.0)
+    part = nearest_segments(tiles_of_grid(grid.part(row, col, n_rows, n_cols)), segments, 9000.0)
     for name in ("distance_m", "segment"):
         inside = getattr(whole, name).reshape(grid.shape)[row : row + n_rows, col : col + n_cols]
-        np.testing.assert_array_equal(getattr(part, name).reshape(n_rows, n_cols), inside)
+        assert np.ascontiguousarray(inside).tobytes() == getattr(part, name).tobytes()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hazardrank.errors import FeatureError
-from hazardrank.features.front_lines import FrontLinesFamily, FrontLinesSettings, downhill_of
+from hazardrank.features.front_lines import FrontLinesFamily, FrontLinesSettings
 from tests.features.vector_cases import (
     grid_of,
     layers_of,
@@ -95,14 +95,6 @@ def test_a_slope_down_to_the_line_faces_it():
     )
     assert found["front_slope_toward"][0] == pytest.approx(1)
     assert found["front_slope_toward"][2] == pytest.approx(-1)
-
-
-def test_downhill_is_a_unit_vector_and_missing_on_flat_land():
-    north_falls = np.arange(9, dtype=np.float32).reshape(3, 3)
-    assert downhill_of(north_falls)[:, 0, 0] == pytest.approx(
-        np.array([-1, 3]) / np.sqrt(10), abs=1e-9
-    )
-    assert np.isnan(downhill_of(np.ones((3, 3), np.float32))).all()
 
 
 def test_what_is_missing_or_wrong_is_named():

@@ -3,10 +3,17 @@ import pytest
 import shapely
 from hypothesis import given, settings
 
-from hazardrank.features.periods import held_nearby
+from hazardrank.features.periods import fill_held_nearby
 from hazardrank.features.segments import segments_of
 from hazardrank.features.tiles import tiles_of_grid
 from tests.features.vector_cases import grid_of, random_lines, seeds
+
+
+def held_nearby(grid, shapes, first, last, radii_m, unit_days=1.0):
+    """Time held and periods, each of shape (n_radii, n_cells)."""
+    held, tiles = np.empty((len(radii_m), 2, grid.n_cells)), tiles_of_grid(grid)
+    fill_held_nearby(tiles, segments_of(shapes), first, last, radii_m, unit_days, held)
+    return held[:, 0], held[:, 1]
 
 
 def held_at_origin(times, offsets_m=None, radii_m=(500.0,)):
@@ -15,7 +22,7 @@ def held_at_origin(times, offsets_m=None, radii_m=(500.0,)):
     offsets_m = offsets_m or [0.0] * len(times)
     points = [shapely.Point(grid.west_m + 50 + o, grid.north_m - 50) for o in offsets_m]
     first, last = np.array(times, dtype=np.int64).reshape(-1, 2).T
-    days, periods = held_nearby(tiles_of_grid(grid), segments_of(points), first, last, radii_m)
+    days, periods = held_nearby(grid, points, first, last, radii_m)
     return days[:, 0].tolist(), periods[:, 0].tolist()
 
 
@@ -44,6 +51,13 @@ def test_only_what_is_within_each_radius():
     )
 
 
+def test_time_in_another_unit():
+    grid = grid_of(1, 1)
+    point = shapely.Point(grid.west_m, grid.north_m)
+    weeks, _ = held_nearby(grid, [point], np.array([0]), np.array([20]), (500.0,), 7.0)
+    assert weeks.tolist() == [[3]]
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=seeds)
 def test_equals_counting_days_one_by_one(seed):
@@ -53,7 +67,7 @@ def test_equals_counting_days_one_by_one(seed):
     first = rng.integers(0, 40, 8)
     last = first + rng.integers(0, 15, 8)
     radii_m = (150.0, 700.0)
-    days, periods = held_nearby(tiles_of_grid(grid), segments_of(lines), first, last, radii_m)
+    days, periods = held_nearby(grid, lines, first, last, radii_m)
     easting, northing = np.meshgrid(grid.eastings(), grid.northings())
     points = shapely.points(easting.ravel(), northing.ravel())
     distance_m = shapely.distance(points[:, None], np.array(lines, dtype=object))

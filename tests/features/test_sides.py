@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hazardrank.features.distance import nearest_segments
 from hazardrank.features.segments import segments_of
-from hazardrank.features.sides import nearest_points, side_of
+from hazardrank.features.sides import fill_facing, fill_signed
 from hazardrank.features.tiles import tiles_of_points
 
 
@@ -14,7 +14,12 @@ def side(line, *points):
     easting, northing = np.array(points, dtype=float).T
     segments = segments_of([line])
     nearest = nearest_segments(tiles_of_points(easting, northing, 1.0), segments, 1e6)
-    return side_of(easting, northing, nearest.segment, segments).tolist()
+    signed_m, named = np.empty((1, len(easting))), np.ones(len(segments))
+    one_row = (easting, northing, nearest.distance_m, nearest.segment)
+    fill_signed(*(row[None] for row in one_row), segments, named, signed_m)
+    known = ~np.isnan(signed_m[0])
+    assert np.abs(signed_m[0][known]) == pytest.approx(nearest.distance_m[known])
+    return np.sign(signed_m[0]).tolist()
 
 
 def test_left_is_positive_in_the_direction_of_digitising():
@@ -45,15 +50,32 @@ def test_a_point_has_no_sides():
     assert np.isnan(side(shapely.Point(0, 0), (1, 1))).all()
 
 
-def test_nearest_points_on_a_bend_and_nowhere():
-    segments = segments_of([shapely.LineString([(0, 0), (10, 0), (10, 10)])])
-    easting, northing = np.array([4.0, 12.0, 15.0, 1.0]), np.array([3.0, -2.0, 5.0, 1.0])
-    points = nearest_points(easting, northing, np.array([0, 0, 1, -1]), segments)
-    assert points[:3].tolist() == [[4, 0], [10, 0], [10, 5]]
-    assert np.isnan(points[3]).all()
-    assert np.isnan(
-        nearest_points(easting[:1], northing[:1], np.array([-1]), segments_of([]))
-    ).all()
+def facing(elevation_m, segment, line, easting, northing):
+    """How the slope under the middle cell of 3 × 3 faces its nearest segment."""
+    cosine = np.empty((1, 1), np.float32)
+    segments = segments_of([line] if line else [])
+    cell = np.array([[easting]]), np.array([[northing]]), np.array([[segment]])
+    fill_facing(*cell, segments, np.asarray(elevation_m, np.float32), cosine)
+    return float(cosine[0, 0])
+
+
+def test_the_way_down_is_horns_and_the_way_to_the_line_the_shortest():
+    falls_north = np.arange(9).reshape(3, 3)  # down: 1 west, 3 north
+    bend = shapely.LineString([(0, 0), (10, 0), (10, 10)])
+    assert facing(falls_north, 0, bend, 4.0, -3.0) == pytest.approx(3 / np.sqrt(10))
+    assert facing(falls_north, 1, bend, 15.0, 5.0) == pytest.approx(1 / np.sqrt(10))
+    assert facing(falls_north, 0, bend, 12.0, -2.0) == pytest.approx(4 / np.sqrt(20))
+    assert facing(falls_north, 1, bend, 13.0, 11.0) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_nothing_faces_a_line_on_flat_land_on_it_or_without_one():
+    line = shapely.LineString([(0, 0), (10, 0)])
+    slope, hole = np.arange(9.0).reshape(3, 3), np.arange(9.0).reshape(3, 3)
+    hole[0, 0] = np.nan
+    assert np.isnan(facing(np.ones((3, 3)), 0, line, 5.0, 5.0))
+    assert np.isnan(facing(hole, 0, line, 5.0, 5.0))
+    assert np.isnan(facing(slope, 0, line, 5.0, 0.0))
+    assert np.isnan(facing(slope, -1, None, 5.0, 5.0))
 
 
 @settings(max_examples=60, deadline=None)

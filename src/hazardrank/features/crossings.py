@@ -22,10 +22,16 @@ import shapely
 from numpy.typing import NDArray
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.discs import count_per_km2, counting_grid, inside_region, points_of_cells
+from hazardrank.features.discs import (
+    counting_grid,
+    fill_count_per_km2,
+    inside_region,
+    points_of_cells,
+)
+from hazardrank.features.distance import fill_distances
 from hazardrank.features.focal import RadiusM
-from hazardrank.features.grid_distance import distance_on_grid
 from hazardrank.features.segments import grown, metres_word, require_kind, segments_of
+from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import Bounds, SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader
@@ -102,19 +108,19 @@ class CrossingsFamily(FeatureFamily[CrossingsSettings]):
         settings = self.settings
         bounds = grown(grid.bounds, self.halo_m)
         places = self._places(bounds, layers)
-        found: list[NDArray[np.floating]] = [
-            distance_on_grid(grid, segments_of(places), settings.cap_m)[None]
-        ]
+        tiles, result = tiles_of_grid(grid), np.empty((len(self.specs), *grid.shape), np.float32)
+        fill_distances(tiles, segments_of(places), settings.cap_m, result[0].reshape(-1))
         if settings.bridges is not None:
-            bridges = layers.vectors(settings.bridges, bounds).geometry.to_numpy()
-            found.append(distance_on_grid(grid, segments_of(bridges), settings.cap_m)[None])
+            bridges = segments_of(layers.vectors(settings.bridges, bounds).geometry.to_numpy())
+            fill_distances(tiles, bridges, settings.cap_m, result[1].reshape(-1))
         if settings.radii_m:
             outer = counting_grid(grid, settings.radii_m)
             starts = _starts(places)
             count = points_of_cells(outer, starts[:, 0], starts[:, 1])
+            densities = result[len(result) - len(settings.radii_m) :]
             inside = inside_region(outer, layers)
-            found.append(count_per_km2(count, inside, grid, settings.radii_m))
-        return np.concatenate(found).astype(np.float32)
+            fill_count_per_km2(count, inside, grid, settings.radii_m, densities)
+        return result
 
     def _places(self, bounds: Bounds, layers: LayerReader) -> NDArray[np.object_]:
         """Return where whole features meet: points, and the lines they share."""

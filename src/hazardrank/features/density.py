@@ -22,16 +22,17 @@ from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.discs import (
-    count_per_km2,
     counting_grid,
+    fill_count_per_km2,
+    fill_length_per_km2,
     halo_m,
     inside_region,
-    km_per_km2,
     length_of_cells,
     points_of_cells,
 )
 from hazardrank.features.focal import RadiusM
 from hazardrank.features.segments import (
+    Segments,
     chosen,
     class_words,
     grown,
@@ -112,18 +113,27 @@ class DensityFamily(FeatureFamily[DensitySettings]):
         choices = [
             keep & chosen(table, {"class": [name]}, f"{path}.classes") for name in self._words
         ]
-        inside = inside_region(outer, layers)
+        inside, n_radii = inside_region(outer, layers), len(settings.radii_m)
         geometries = table.geometry.to_numpy()
-        per_km2 = km_per_km2 if self._lines else count_per_km2
-        return np.concatenate(
-            [
-                per_km2(self._amounts(outer, geometries[choice]), inside, grid, settings.radii_m)
-                for choice in choices or [keep]
-            ]
-        )
+        result = np.empty((len(self.specs), *grid.shape), np.float32)
+        for number, choice in enumerate(choices or [keep]):
+            segments = segments_of(geometries[choice])
+            densities = result[number * n_radii : (number + 1) * n_radii]
+            self._fill(outer, segments, inside, grid, densities)
+        return result
 
-    def _amounts(self, outer: SurveyGrid, geometries: NDArray[np.object_]) -> NDArray[np.int64]:
-        segments = segments_of(geometries)
+    def _fill(
+        self,
+        outer: SurveyGrid,
+        segments: Segments,
+        inside: NDArray[np.bool_],
+        grid: SurveyGrid,
+        densities: FloatBlock,
+    ) -> None:
+        radii_m = self.settings.radii_m
         if self._lines:
-            return length_of_cells(outer, segments)
-        return points_of_cells(outer, segments.ends[:, 0], segments.ends[:, 1])
+            length_m = length_of_cells(outer, segments)
+            fill_length_per_km2(length_m, inside, grid, radii_m, densities)
+        else:
+            count = points_of_cells(outer, segments.ends[:, 0], segments.ends[:, 1])
+            fill_count_per_km2(count, inside, grid, radii_m, densities)

@@ -1,7 +1,7 @@
 """Amounts per km² in discs around cells, counting only what lies inside the region.
 
-Line length is split exactly over the cells it crosses and kept in whole millimetres, so
-that sums over discs are sums of integers and no tiling changes a bit.
+Line length is split exactly over the cells it crosses and counted in whole millimetres,
+so that sums over discs are sums of integers and no tiling changes a bit.
 
 How exact: a disc of radius *r* holds the cells whose centre lies within *r*. What a cell
 holds counts whole or not at all, so it is counted exactly for a radius between
@@ -17,11 +17,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.focal import Disc, discs_of, widest
+from hazardrank.features.focal import discs_of, widest
 from hazardrank.features.segments import FloatArray, Segments
 from hazardrank.grid import SurveyGrid
 from hazardrank.sources.layers import LayerReader
 
+RunningSums = NDArray[np.uint32] | NDArray[np.int64]
+
+_UINT32 = 2**32
 _MM_PER_M = 1000.0
 _M2_PER_KM2 = 1e6
 _MM_PER_KM = 1e6
@@ -46,18 +49,18 @@ def inside_region(outer: SurveyGrid, layers: LayerReader) -> NDArray[np.bool_]:
     return in_grid & layers.inside(outer)
 
 
-def length_of_cells(grid: SurveyGrid, segments: Segments) -> NDArray[np.int64]:
+def length_of_cells(grid: SurveyGrid, segments: Segments) -> FloatArray:
     """Return the length of line in each cell.
 
     Returns
     -------
-    ndarray of int64, shape (rows, cols)
-        Millimetres. What runs along a cell's border counts in the cell east or south
-        of it, as :meth:`SurveyGrid.cells_of` has it.
+    ndarray of float64, shape (rows, cols)
+        Metres. What runs along a cell's border counts in the cell east or south of it, as
+        :meth:`SurveyGrid.cells_of` has it.
     """
     length_m = np.zeros(grid.shape)
     _add_lengths(segments.ends, grid.west_cell, grid.north_cell, grid.cell_size_m, length_m)
-    return np.rint(length_m * _MM_PER_M).astype(np.int64)
+    return length_m
 
 
 def points_of_cells(
@@ -67,88 +70,155 @@ def points_of_cells(
     rows, cols = grid.cells_of(easting, northing)
     here = (rows >= 0) & (rows < grid.n_rows) & (cols >= 0) & (cols < grid.n_cols)
     cell = rows[here] * grid.n_cols + cols[here]
-    return np.bincount(cell, minlength=grid.n_cells).reshape(grid.shape).astype(np.int64)
+    return np.bincount(cell, minlength=grid.n_cells).reshape(grid.shape)
 
 
-def km_per_km2(
-    length_mm: NDArray[np.int64],
+def fill_length_per_km2(
+    length_m: FloatArray,
     inside: NDArray[np.bool_],
     grid: SurveyGrid,
     radii_m: Sequence[int],
-) -> NDArray[np.float32]:
-    """Return km of line per km² of the part of each disc that lies inside the region.
+    result: NDArray[np.float32],
+) -> None:
+    """Write km of line per km² of the part of each disc that lies inside the region.
 
     Parameters
     ----------
-    length_mm, inside : ndarray, shape of :func:`counting_grid`
-        Millimetres of line in each cell, and which cells count.
+    length_m : ndarray of float64, shape of :func:`counting_grid`
+        Metres of line in each cell.
+    inside : ndarray of bool, same shape
+        Which cells count.
     grid : SurveyGrid
         The block.
     radii_m : sequence of int
         Radii in metres.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_radii, rows, cols)
-        NaN where no cell of the disc lies inside the region.
+    result : ndarray of float32, shape (n_radii, rows, cols)
+        Filled in; NaN where no cell of the disc lies inside the region.
     """
-    return _per_km2(length_mm, inside, grid, radii_m, 1.0 / _MM_PER_KM)
+    _fill_per_km2(length_m, inside, grid, radii_m, result, _MM_PER_M, 1.0 / _MM_PER_KM)
 
 
-def count_per_km2(
-    count: NDArray[np.int64], inside: NDArray[np.bool_], grid: SurveyGrid, radii_m: Sequence[int]
-) -> NDArray[np.float32]:
-    """Return points per km² of the part of each disc inside the region; see `km_per_km2`."""
-    return _per_km2(count, inside, grid, radii_m, 1.0)
-
-
-def _per_km2(
-    amount: NDArray[np.int64],
+def fill_count_per_km2(
+    count: NDArray[np.int64],
     inside: NDArray[np.bool_],
     grid: SurveyGrid,
     radii_m: Sequence[int],
+    result: NDArray[np.float32],
+) -> None:
+    """Write points per km² of the part of each disc that lies inside the region.
+
+    Parameters as of :func:`fill_length_per_km2`.
+    """
+    _fill_per_km2(count, inside, grid, radii_m, result, 1.0, 1.0)
+
+
+def _fill_per_km2(
+    amount: NDArray[np.float64 | np.int64],
+    inside: NDArray[np.bool_],
+    grid: SurveyGrid,
+    radii_m: Sequence[int],
+    result: NDArray[np.float32],
+    wholes: float,
     unit: float,
-) -> NDArray[np.float32]:
+) -> None:
     discs = discs_of(radii_m, grid.cell_size_m)
-    halo = widest(discs)
-    amounts = _running_sums(np.where(inside, amount, 0))
-    cells = _running_sums(inside.astype(np.int64))
-    result = np.full((len(discs), *grid.shape), np.nan, np.float32)
+    halo, complete = widest(discs), bool(inside.all())
+    amounts = _running_sums(amount, inside, complete, wholes, 2 * halo + 1)
+    cells: RunningSums = np.empty((0, 0), np.uint32)
+    if not complete:
+        cells = _running_sums(inside, inside, complete, 1.0, 1)
     for number, disc in enumerate(discs):
-        total, n_cells = _disc_sums(amounts, disc, halo), _disc_sums(cells, disc, halo)
-        area_km2 = n_cells * (grid.cell_area_m2 / _M2_PER_KM2)
-        some = n_cells > 0
-        result[number][some] = total[some] * unit / area_km2[some]
-    return result
+        _disc_densities(
+            amounts,
+            cells,
+            np.array(disc.half_widths, np.int64),
+            halo,
+            unit,
+            grid.cell_area_m2 / _M2_PER_KM2,
+            result[number],
+        )
 
 
-def _running_sums(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    sums = np.zeros((values.shape[0], values.shape[1] + 1), np.int64)
-    np.cumsum(values, axis=1, out=sums[:, 1:])
+def _running_sums(
+    amount: NDArray[np.float64 | np.int64 | np.bool_],
+    inside: NDArray[np.bool_],
+    complete: bool,
+    wholes: float,
+    n_rows: int,
+) -> RunningSums:
+    """Return sums along rows of amounts in whole units, shape (rows, cols + 1).
+
+    In uint32, which is quicker, if the sum over any `n_rows` rows together fits in it, and
+    so the sum over any disc in them: a running sum may wrap around then, the difference
+    of two does not.
+    """
+    n_whole = np.zeros(len(amount) + 1, np.int64)
+    sums: RunningSums = np.empty((amount.shape[0], amount.shape[1] + 1), np.uint32)
+    _add_up(amount, inside, complete, wholes, sums, n_whole[1:])
+    rows = np.cumsum(n_whole)
+    n_rows = min(n_rows, len(amount))
+    if (rows[n_rows:] - rows[: len(rows) - n_rows]).max() >= _UINT32:
+        sums = np.empty(sums.shape, np.int64)
+        _add_up(amount, inside, complete, wholes, sums, n_whole[1:])
     return sums
 
 
-def _disc_sums(sums: NDArray[np.int64], disc: Disc, halo: int) -> NDArray[np.int64]:
-    return _chords(sums, np.array(disc.half_widths, np.int64), halo)
+@njit(cache=True, nogil=True)
+def _add_up(
+    amount: NDArray[np.float64 | np.int64 | np.bool_],
+    inside: NDArray[np.bool_],
+    complete: bool,
+    wholes: float,
+    sums: RunningSums,
+    totals: NDArray[np.int64],
+) -> None:
+    for row in range(len(amount)):
+        total = np.int64(0)
+        sums[row, 0] = 0
+        for col in range(amount.shape[1]):
+            if complete or inside[row, col]:
+                total += np.int64(np.rint(amount[row, col] * wholes))
+            sums[row, col + 1] = total
+        totals[row] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _disc_densities(
+    amounts: RunningSums,
+    cells: RunningSums,
+    half_widths: NDArray[np.int64],
+    halo: int,
+    unit: float,
+    cell_area_km2: float,
+    result: NDArray[np.float32],
+) -> None:
+    """Write the density in each disc; `cells` is empty if all lie inside the region."""
+    n_cols = result.shape[1]
+    total, n_cells = np.empty(n_cols, amounts.dtype), np.empty(n_cols, cells.dtype)
+    n_cells[:] = 2 * half_widths.sum() + len(half_widths)
+    for row in range(len(result)):
+        _disc_sums(amounts, row, half_widths, halo, total)
+        if len(cells):
+            _disc_sums(cells, row, half_widths, halo, n_cells)
+        density = result[row]
+        for col in range(n_cols):
+            amount = np.float64(total[col]) * unit / (np.float64(n_cells[col]) * cell_area_km2)
+            density[col] = amount if n_cells[col] > 0 else np.nan
 
 
 @njit(cache=True, nogil=True)
-def _chords(
-    sums: NDArray[np.int64], half_widths: NDArray[np.int64], halo: int
-) -> NDArray[np.int64]:
-    """Return disc sums from running sums along rows; int64, so exact."""
-    n_rows, n_cols = sums.shape[0] - 2 * halo, sums.shape[1] - 1 - 2 * halo
-    radius = len(half_widths) // 2
-    total = np.zeros((n_rows, n_cols), np.int64)
-    for row in range(n_rows):
-        for step in range(len(half_widths)):
-            chords = sums[row + halo - radius + step]
-            left = chords[halo - half_widths[step] :]
-            right = chords[halo + half_widths[step] + 1 :]
-            out = total[row]
-            for col in range(n_cols):
-                out[col] += right[col] - left[col]
-    return total
+def _disc_sums(
+    sums: RunningSums, row: int, half_widths: NDArray[np.int64], halo: int, total: RunningSums
+) -> None:
+    """Fill `total` with the sums over the discs around one row of the block, chord by chord."""
+    first = row + halo - len(half_widths) // 2
+    total[:] = 0
+    for step in range(len(half_widths)):
+        chords = sums[first + step]
+        west = chords[halo - half_widths[step] :]
+        east = chords[halo + half_widths[step] + 1 :]
+        for col in range(len(total)):
+            total[col] += east[col] - west[col]
 
 
 @njit(cache=True, nogil=True)

@@ -14,9 +14,24 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.candidates import Exclusions, candidates, squared_distance
+from hazardrank.features.candidates import (
+    Candidates,
+    Exclusions,
+    candidates,
+    is_excluded,
+    squared_distance,
+)
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
-from hazardrank.features.tiles import CellTiles
+from hazardrank.features.tiles import (
+    TILE_SIZE,
+    CellTiles,
+    TileCells,
+    cell_at,
+    load_tile,
+    store_tile,
+    tiles_of_grid,
+)
+from hazardrank.grid import SurveyGrid
 
 
 @dataclass(frozen=True)
@@ -27,12 +42,12 @@ class Nearest:
     ----------
     distance_m : ndarray of float64, shape (n_cells,)
         Distance in metres, the cap where nothing lies within it.
-    segment : ndarray of int64, shape (n_cells,)
+    segment : ndarray of int32, shape (n_cells,)
         Number of the nearest segment, -1 where nothing lies within the cap.
     """
 
     distance_m: FloatArray
-    segment: IndexArray
+    segment: NDArray[np.int32]
 
 
 def nearest_segments(
@@ -56,73 +71,175 @@ def nearest_segments(
     Nearest
         In the caller's order of cells. Ties go to the lowest segment number.
     """
-    squared = np.full(len(tiles), np.inf)
-    index = np.full(len(tiles), -1, np.int64)
-    left_out = exclusions or Exclusions.none(len(segments), len(tiles))
-    first, lists = candidates(tiles, segments, cap_m, nearest=True, exclusions=exclusions)
-    _nearest(
-        tiles.first,
-        tiles.easting,
-        tiles.northing,
-        first,
-        lists,
-        segments.packed,
-        left_out.owner,
-        left_out.n_owners,
-        left_out.first,
-        left_out.excluded,
-        squared,
-        index,
-    )
-    distance_m = np.sqrt(squared)
-    beyond = distance_m > cap_m
-    distance_m[beyond] = cap_m
-    index[beyond] = -1
-    return Nearest(tiles.restored(distance_m), tiles.restored(index))
+    distance_m, segment = np.empty(len(tiles)), np.empty(len(tiles), np.int32)
+    _fill(tiles, segments, cap_m, exclusions, distance_m, segment)
+    return Nearest(distance_m, segment)
+
+
+def fill_distances(
+    tiles: CellTiles,
+    segments: Segments,
+    cap_m: float,
+    distance_m: NDArray[np.floating],
+    exclusions: Exclusions | None = None,
+) -> None:
+    """Write each cell's distance to the nearest segment, as :func:`nearest_segments`.
+
+    Parameters
+    ----------
+    distance_m : ndarray of float32 or float64, shape (n_cells,)
+        Filled in; contiguous, in the caller's order of cells.
+    """
+    _fill(tiles, segments, cap_m, exclusions, distance_m, None)
+
+
+def distance_block(grid: SurveyGrid, segments: Segments, cap_m: float) -> FloatArray:
+    """Return the distance (m, at most `cap_m`) from the cells of a block, (rows, cols)."""
+    distance_m = np.empty(grid.n_cells)
+    fill_distances(tiles_of_grid(grid), segments, cap_m, distance_m)
+    return distance_m.reshape(grid.shape)
+
+
+def _fill(
+    tiles: CellTiles,
+    segments: Segments,
+    cap_m: float,
+    exclusions: Exclusions | None,
+    distance_m: NDArray[np.floating],
+    segment: NDArray[np.int32] | None,
+) -> None:
+    near = candidates(tiles, segments, cap_m, nearest=True, exclusions=exclusions)
+    packed, cap_m = segments.packed, float(cap_m)
+    if exclusions is None and segment is None:
+        _distances(tiles.cells, near, packed, cap_m, distance_m)
+        return
+    left_out = exclusions or Exclusions.none()
+    if segment is None:
+        segment = np.empty(len(tiles), np.int32)
+    _nearest(tiles.cells, near, packed, cap_m, left_out, distance_m, segment)
+
+
+@njit(cache=True, nogil=True)
+def _distances(
+    cells: TileCells,
+    near: Candidates,
+    packed: FloatArray,
+    cap_m: float,
+    distance_m: NDArray[np.floating],
+) -> None:
+    """Measure each cell's distance to the nearest segment of its tile's list."""
+    east, north, squared = np.empty(TILE_SIZE), np.empty(TILE_SIZE), np.empty(TILE_SIZE)
+    for tile in range(len(near.start)):
+        start, stop = near.start[tile], near.stop[tile]
+        if start == stop:
+            for k in range(TILE_SIZE):
+                squared[k] = cap_m
+            store_tile(cells, tile, squared, distance_m)
+            continue
+        load_tile(cells, tile, east, north)
+        for k in range(TILE_SIZE):
+            squared[k] = np.inf
+        for j in range(start, stop):
+            measure(packed, near.numbers[j], east, north, squared)
+        for k in range(TILE_SIZE):
+            squared[k] = min(np.sqrt(squared[k]), cap_m)
+        store_tile(cells, tile, squared, distance_m)
 
 
 @njit(cache=True, nogil=True)
 def _nearest(
-    tile_first: IndexArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    segments: FloatArray,
-    owner: IndexArray,
-    n_owners: int,
-    exclusion_first: IndexArray,
-    excluded: IndexArray,
-    squared: FloatArray,
-    index: IndexArray,
+    cells: TileCells,
+    near: Candidates,
+    packed: FloatArray,
+    cap_m: float,
+    left_out: Exclusions,
+    distance_m: NDArray[np.floating],
+    segment: NDArray[np.int32],
 ) -> None:
-    """Keep for each cell the nearest segment of its tile's list, squared distances in m²."""
-    left_out_here = np.full(n_owners, -1, np.int64)
-    for tile in range(len(tile_first) - 1):
-        a, b = tile_first[tile], tile_first[tile + 1]
-        for k in range(exclusion_first[a], exclusion_first[b]):
-            left_out_here[excluded[k]] = tile
-        east, north, best, nearest = easting[a:b], northing[a:b], squared[a:b], index[a:b]
-        for s in lists[list_first[tile] : list_first[tile + 1]]:
-            start_e, start_n = segments[s, 0], segments[s, 1]
-            d_e, d_n, inverse = segments[s, 2], segments[s, 3], segments[s, 4]
-            if left_out_here[owner[s]] == tile:
-                for k in range(len(east)):
-                    d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
-                    if d2 < best[k] and not is_excluded(owner[s], a + k, exclusion_first, excluded):
-                        best[k], nearest[k] = d2, s
-                continue
-            for k in range(len(east)):
-                d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
-                closer = d2 < best[k]
-                best[k] = d2 if closer else best[k]
-                nearest[k] = s if closer else nearest[k]
+    """Keep for each cell the nearest segment of its tile's list, and its distance."""
+    east, north, squared = np.empty(TILE_SIZE), np.empty(TILE_SIZE), np.empty(TILE_SIZE)
+    nearest = np.empty(TILE_SIZE, np.int64)
+    left_out_here = np.full(left_out.n_owners, -1, np.int64)
+    excluding = len(left_out.excluded) > 0
+    for tile in range(len(near.start)):
+        load_tile(cells, tile, east, north)
+        for k in range(TILE_SIZE):
+            squared[k] = np.inf
+            nearest[k] = -1
+        if excluding:
+            for k in range(left_out.tile_first[tile], left_out.tile_first[tile + 1]):
+                left_out_here[left_out.tile_excluded[k]] = tile
+        for j in range(near.start[tile], near.stop[tile]):
+            s = near.numbers[j]
+            if excluding and left_out_here[left_out.owner[s]] == tile:
+                _measure_for_others(packed, s, cells, tile, east, north, left_out, squared, nearest)
+            else:
+                _measure_numbered(packed, s, east, north, squared, nearest)
+        for k in range(TILE_SIZE):
+            squared[k] = np.sqrt(squared[k])
+            nearest[k] = -1 if squared[k] > cap_m else nearest[k]
+            squared[k] = min(squared[k], cap_m)
+        store_tile(cells, tile, squared, distance_m)
+        store_tile(cells, tile, nearest, segment)
 
 
 @njit(cache=True, nogil=True)
-def is_excluded(owner: int, cell: int, exclusion_first: IndexArray, excluded: IndexArray) -> bool:
-    """Return whether the cell leaves out the owner."""
-    for k in range(exclusion_first[cell], exclusion_first[cell + 1]):
-        if excluded[k] == owner:
-            return True
-    return False
+def measure(
+    packed: FloatArray, s: int, east: FloatArray, north: FloatArray, squared: FloatArray
+) -> None:
+    """Lower the squared distances of a tile's places to those to a segment."""
+    row = np.uint64(s)
+    start_e, start_n = packed[row, 0], packed[row, 1]
+    d_e, d_n, inverse = packed[row, 2], packed[row, 3], packed[row, 4]
+    for k in range(TILE_SIZE):
+        d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
+        squared[k] = min(squared[k], d2)
+
+
+@njit(cache=True, nogil=True)
+def _measure_numbered(
+    packed: FloatArray,
+    s: int,
+    east: FloatArray,
+    north: FloatArray,
+    squared: FloatArray,
+    nearest: IndexArray,
+) -> None:
+    """Lower the squared distances to those to a segment, and note where it is nearer."""
+    row = np.uint64(s)
+    start_e, start_n = packed[row, 0], packed[row, 1]
+    d_e, d_n, inverse = packed[row, 2], packed[row, 3], packed[row, 4]
+    for k in range(TILE_SIZE):
+        d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, east[k], north[k])
+        closer = d2 < squared[k]
+        squared[k] = d2 if closer else squared[k]
+        nearest[k] = s if closer else nearest[k]
+
+
+@njit(cache=True, nogil=True)
+def _measure_for_others(
+    packed: FloatArray,
+    s: int,
+    cells: TileCells,
+    tile: int,
+    east: FloatArray,
+    north: FloatArray,
+    left_out: Exclusions,
+    squared: FloatArray,
+    nearest: IndexArray,
+) -> None:
+    """Do the same for those cells of the tile that do not leave out the segment's owner."""
+    for k in range(TILE_SIZE):
+        d2 = squared_distance(
+            packed[s, 0],
+            packed[s, 1],
+            packed[s, 2],
+            packed[s, 3],
+            packed[s, 4],
+            east[k],
+            north[k],
+        )
+        if d2 < squared[k]:
+            cell = cell_at(cells, tile, k)
+            if cell >= 0 and not is_excluded(left_out.owner[s], cell, left_out):
+                squared[k], nearest[k] = d2, s

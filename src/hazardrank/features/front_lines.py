@@ -32,14 +32,12 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.distance import Nearest
-from hazardrank.features.grid_distance import nearest_on_grid
-from hazardrank.features.periods import DAYS_PER_YEAR, held_nearby
+from hazardrank.features.distance import Nearest, fill_distances, nearest_segments
+from hazardrank.features.periods import DAYS_PER_YEAR, fill_held_nearby
 from hazardrank.features.segments import (
     FloatArray,
     IndexArray,
     Segments,
-    as_block,
     chosen,
     grown,
     metres_word,
@@ -47,7 +45,7 @@ from hazardrank.features.segments import (
     require_kind,
     segments_of,
 )
-from hazardrank.features.sides import nearest_points, side_of
+from hazardrank.features.sides import fill_facing, fill_signed
 from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
@@ -143,32 +141,54 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
         settings = self.settings
         table = layers.vectors(settings.layer, grown(grid.bounds, self.halo_m))
         table = table[chosen(table, settings.where, f"features.{self.key}.where")]
-        segments = segments_of(table.geometry.to_numpy())
-        nearest = nearest_on_grid(grid, segments, settings.cap_m)
-        found: list[FloatArray] = [nearest.distance_m]
+        segments, tiles = segments_of(table.geometry.to_numpy()), tiles_of_grid(grid)
+        block = np.empty((len(self.specs), grid.n_cells), np.float32)
+        nearest, planes = None, iter(block)
+        if settings.side or settings.elevation is not None:
+            nearest = nearest_segments(tiles, segments, settings.cap_m)
+            next(planes)[:] = nearest.distance_m
+        else:
+            fill_distances(tiles, segments, settings.cap_m, next(planes))
         if settings.at or settings.radii_m:
             first_day, last_day, dated = self._days(table)
             for day in settings.at:
                 number = np.datetime64(day, "D").astype(np.int64)
-                standing = segments.of_features(
-                    dated & (first_day <= number) & (number <= last_day)
-                )
-                found.append(nearest_on_grid(grid, standing, settings.cap_m).distance_m)
+                standing = dated & (first_day <= number) & (number <= last_day)
+                part = segments.of_features(standing)
+                fill_distances(tiles, part, settings.cap_m, next(planes))
         if settings.radii_m:
-            known = segments.of_features(dated)
-            days, periods = held_nearby(
-                tiles_of_grid(grid), known, first_day, last_day, settings.radii_m
-            )
-            for radius in range(len(settings.radii_m)):
-                found += [days[radius] / DAYS_PER_YEAR, periods[radius]]
-        cells = np.divmod(np.arange(grid.n_cells), grid.n_cols)
-        if settings.side:
-            found.append(self._signed(grid.centres(*cells), nearest, segments, table))
-        if settings.elevation is not None:
-            points = nearest_points(*grid.centres(*cells), nearest.segment, segments)
-            downhill = downhill_of(layers.continuous(settings.elevation, grid.expanded(1)))
-            found.append(_facing(grid.centres(*cells), points, downhill.reshape(2, -1)))
-        return as_block(found, grid)
+            known, start = segments.of_features(dated), 1 + len(settings.at)
+            held = block[start : start + 2 * len(settings.radii_m)]
+            held = held.reshape(len(settings.radii_m), 2, -1)
+            radii_m = settings.radii_m
+            fill_held_nearby(tiles, known, first_day, last_day, radii_m, DAYS_PER_YEAR, held)
+        result = block.reshape(-1, *grid.shape)
+        if nearest is not None:
+            self._fill_ways(grid, layers, table, segments, nearest, result)
+        return result
+
+    def _fill_ways(
+        self,
+        grid: SurveyGrid,
+        layers: LayerReader,
+        table: gpd.GeoDataFrame,
+        segments: Segments,
+        nearest: Nearest,
+        result: FloatBlock,
+    ) -> None:
+        """Write the features that need to know which segment is nearest: the last ones."""
+        easting = np.broadcast_to(grid.eastings(), grid.shape)
+        northing = np.broadcast_to(grid.northings()[:, None], grid.shape)
+        segment = nearest.segment.reshape(grid.shape)
+        elevation = self.settings.elevation
+        if self.settings.side:
+            named = self._named(table)[segments.feature]
+            distance_m = nearest.distance_m.reshape(grid.shape)
+            signed = result[-1 if elevation is None else -2]
+            fill_signed(easting, northing, distance_m, segment, segments, named, signed)
+        if elevation is not None:
+            height_m = layers.continuous(elevation, grid.expanded(1))
+            fill_facing(easting, northing, segment, segments, height_m, result[-1])
 
     def _days(self, table: gpd.GeoDataFrame) -> tuple[IndexArray, IndexArray, NDArray[np.bool_]]:
         """Return first and last day of each line as day numbers, and which know both."""
@@ -187,56 +207,9 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
             )
         return days[0].astype(np.int64), days[1].astype(np.int64), known
 
-    def _signed(
-        self,
-        centres: tuple[FloatArray, FloatArray],
-        nearest: Nearest,
-        segments: Segments,
-        table: gpd.GeoDataFrame,
-    ) -> FloatArray:
+    def _named(self, table: gpd.GeoDataFrame) -> FloatArray:
+        """Return the side each line names: 1 left, -1 right, NaN none."""
         require_column(table, "side", f"features.{self.key}.side")
         words = table["side"].astype(str).str.strip().str.lower()
-        named = words.map(_SIDES).to_numpy(dtype=float)
-        signed = np.full(len(nearest.segment), np.nan)
-        some = nearest.segment >= 0
-        line = segments.feature[nearest.segment[some]]
-        easting, northing = centres[0][some], centres[1][some]
-        side = side_of(easting, northing, nearest.segment[some], segments)
-        signed[some] = nearest.distance_m[some] * side * named[line]
-        return signed
-
-
-def downhill_of(elevation_m: NDArray[np.float32]) -> FloatArray:
-    """Return the direction down the slope (Horn 1981).
-
-    Parameters
-    ----------
-    elevation_m : ndarray of float32, shape (rows + 2, cols + 2)
-        Elevation with a halo of one cell.
-
-    Returns
-    -------
-    ndarray of float64, shape (2, rows, cols)
-        Easting and northing of a vector of length 1; NaN on flat land and where a
-        neighbour is missing.
-    """
-    z = elevation_m.astype(np.float64)
-    north, middle, south = z[:-2], z[1:-1], z[2:]
-    along = north + 2 * middle + south
-    to_east = along[:, 2:] - along[:, :-2]
-    rise = north - south
-    to_north = rise[:, :-2] + 2 * rise[:, 1:-1] + rise[:, 2:]
-    steepness = np.hypot(to_east, to_north)
-    steepness[steepness == 0] = np.nan
-    return np.stack([-to_east / steepness, -to_north / steepness])
-
-
-def _facing(
-    centres: tuple[FloatArray, FloatArray], points: FloatArray, downhill: FloatArray
-) -> FloatArray:
-    """Return the cosine between the way down and the way to the points, NaN where neither is."""
-    way_e, way_n = points[:, 0] - centres[0], points[:, 1] - centres[1]
-    distance_m = np.hypot(way_e, way_n)
-    distance_m[distance_m == 0] = np.nan
-    cosine: FloatArray = (way_e * downhill[0] + way_n * downhill[1]) / distance_m
-    return cosine
+        named: FloatArray = words.map(_SIDES).to_numpy(dtype=float)
+        return named

@@ -16,7 +16,7 @@ cell's own square is left out with all its records, whatever their kind.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import geopandas as gpd
@@ -28,9 +28,9 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import RECORDS_LAYER, FeatureSpec, FloatBlock, HistoryFamily
-from hazardrank.features.candidates import Exclusions, candidates
+from hazardrank.features.candidates import Candidates, Exclusions, candidates, is_excluded
 from hazardrank.features.cover import cells_inside, cells_touched, rows_of_points
-from hazardrank.features.distance import is_excluded, nearest_segments
+from hazardrank.features.distance import fill_distances
 from hazardrank.features.segments import (
     FloatArray,
     IndexArray,
@@ -39,8 +39,22 @@ from hazardrank.features.segments import (
     metres_word,
     segments_of,
 )
-from hazardrank.features.tiles import CellTiles, tiles_of_points
-from hazardrank.features.within import mark_within
+from hazardrank.features.tiles import (
+    TILE_SIZE,
+    CellTiles,
+    TileCells,
+    cell_at,
+    load_tile,
+    store_tile,
+    tiles_of_points,
+)
+from hazardrank.features.within import (
+    ALL_CELLS,
+    NO_CELL,
+    half_diagonal,
+    mark_within,
+    measure_from_centre,
+)
 from hazardrank.grid import Bounds
 from hazardrank.records import HazardRecords
 from hazardrank.settings import FamilySettings, PositiveMetres
@@ -142,7 +156,7 @@ class HazardHistoryFamily(HistoryFamily[HistorySettings]):
         of_kind = {}
         for kind in _KINDS if "any" in self.settings.kinds else self.settings.kinds:
             segments = near.of_features(hazards.kind == kind)
-            others = replace(own, owner=hazards.owner[segments.feature])
+            others = own._replace(owner=hazards.owner[segments.feature])
             of_kind[kind] = self._of_records(tiles, segments, others)
         if "any" in self.settings.kinds:
             parts = np.stack([of_kind[kind] for kind in _KINDS])
@@ -154,7 +168,7 @@ class HazardHistoryFamily(HistoryFamily[HistorySettings]):
     def _of_records(self, tiles: CellTiles, segments: Segments, others: Exclusions) -> FloatArray:
         """Return distance (m), then the count within each radius, (1 + n_radii, n_cells)."""
         found = np.empty((1 + len(self.settings.radii_m), len(tiles)))
-        found[0] = nearest_segments(tiles, segments, self.settings.cap_m, others).distance_m
+        fill_distances(tiles, segments, self.settings.cap_m, found[0], others)
         if self.settings.radii_m:
             found[1:] = records_within(tiles, segments, self.settings.radii_m, others)
         return found
@@ -287,76 +301,83 @@ def records_within(
         In the caller's order of cells.
     """
     radii = np.array(radii_m, dtype=float)
-    first, lists = candidates(tiles, segments, radii.max(), nearest=False)
-    count = np.zeros((len(radii), len(tiles)))
+    near = candidates(tiles, segments, radii.max(), nearest=False)
+    count = np.empty((len(radii), len(tiles)))
     _count_records(
-        tiles.largest,
-        tiles.first,
+        tiles.cells,
         tiles.boxes,
-        tiles.easting,
-        tiles.northing,
-        first,
-        lists,
+        near,
         segments.packed,
         segments.feature,
-        others.owner,
-        others.n_owners,
-        others.first,
-        others.excluded,
+        others,
         radii,
         count,
     )
-    return tiles.restored(count)
+    return count
 
 
 @njit(cache=True, nogil=True)
 def _count_records(
-    largest: int,
-    tile_first: IndexArray,
+    cells: TileCells,
     boxes: FloatArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    segments: FloatArray,
+    near: Candidates,
+    packed: FloatArray,
     record: IndexArray,
-    owner: IndexArray,
-    n_owners: int,
-    exclusion_first: IndexArray,
-    excluded: IndexArray,
+    others: Exclusions,
     radii_m: FloatArray,
     count: FloatArray,
 ) -> None:
     """Count, record by record, in which cells' discs some part of it lies."""
-    from_centre, squared = np.empty(len(segments)), np.empty(largest)
-    within = np.empty((len(radii_m), largest), np.bool_)
-    left_out_here = np.full(n_owners, -1, np.int64)
-    for tile in range(len(tile_first) - 1):
-        a, b = tile_first[tile], tile_first[tile + 1]
-        for k in range(exclusion_first[a], exclusion_first[b]):
-            left_out_here[excluded[k]] = tile
-        k, stop = list_first[tile], list_first[tile + 1]
+    n_radii, excluding = len(radii_m), len(others.excluded) > 0
+    east, north, squared = np.empty(TILE_SIZE), np.empty(TILE_SIZE), np.empty(TILE_SIZE)
+    from_centre, how_many = np.empty(len(packed)), np.empty(n_radii, np.int8)
+    within, counts = np.empty((n_radii, TILE_SIZE), np.bool_), np.empty((n_radii, TILE_SIZE))
+    left_out_here = np.full(others.n_owners, -1, np.int64)
+    for tile in range(len(near.start)):
+        start, stop = near.start[tile], near.stop[tile]
+        counts[:] = 0.0
+        if start < stop:
+            load_tile(cells, tile, east, north)
+            measure_from_centre(packed, near, tile, boxes[tile], from_centre)
+        if excluding:
+            for k in range(others.tile_first[tile], others.tile_first[tile + 1]):
+                left_out_here[others.tile_excluded[k]] = tile
+        half_m, k = half_diagonal(boxes[tile]), start
         while k < stop:
-            group, this = k, lists[k]
-            while k < stop and record[lists[k]] == record[this]:
+            group, this = k, near.numbers[k]
+            while k < stop and record[near.numbers[k]] == record[this]:
                 k += 1
             mark_within(
-                segments,
-                lists[group:k],
-                easting[a:b],
-                northing[a:b],
-                boxes[tile],
+                packed,
+                near.numbers[group:k],
+                from_centre[group - start : k - start],
+                half_m,
+                east,
+                north,
                 radii_m,
-                from_centre,
                 squared,
+                how_many,
                 within,
             )
-            if left_out_here[owner[this]] == tile:
-                for cell in range(a, b):
-                    if is_excluded(owner[this], cell, exclusion_first, excluded):
-                        for r in range(len(radii_m)):
-                            within[r, cell - a] = False
-            for r in range(len(radii_m)):
-                counts, here = count[r, a:b], within[r]
-                for cell in range(len(counts)):
-                    counts[cell] += here[cell]
+            for r in range(n_radii):
+                if how_many[r] == ALL_CELLS:
+                    within[r, :] = True
+            if excluding and left_out_here[others.owner[this]] == tile:
+                _leave_out(cells, tile, others.owner[this], others, within)
+            for r in range(n_radii):
+                if how_many[r] != NO_CELL:
+                    for place in range(TILE_SIZE):
+                        counts[r, place] += within[r, place]
+        for r in range(n_radii):
+            store_tile(cells, tile, counts[r], count[r])
+
+
+@njit(cache=True, nogil=True)
+def _leave_out(
+    cells: TileCells, tile: int, owner: int, others: Exclusions, within: NDArray[np.bool_]
+) -> None:
+    """Take the cells that leave out an owner from those within reach."""
+    for place in range(TILE_SIZE):
+        cell = cell_at(cells, tile, place)
+        if cell >= 0 and is_excluded(owner, cell, others):
+            within[:, place] = False

@@ -8,23 +8,31 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.features.candidates import candidates
+from hazardrank.features.candidates import Candidates, candidates
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
-from hazardrank.features.tiles import CellTiles
-from hazardrank.features.within import mark_within
+from hazardrank.features.tiles import TILE_SIZE, CellTiles, TileCells, load_tile, store_tile
+from hazardrank.features.within import (
+    ALL_CELLS,
+    NO_CELL,
+    half_diagonal,
+    mark_within,
+    measure_from_centre,
+)
 
 #: Mean length of a year of the Gregorian calendar, in days.
 DAYS_PER_YEAR = 365.2425
 
 
-def held_nearby(
+def fill_held_nearby(
     tiles: CellTiles,
     segments: Segments,
     first_day: IndexArray,
     last_day: IndexArray,
     radii_m: Sequence[float],
-) -> tuple[FloatArray, FloatArray]:
-    """Return days held within radii of each cell, and the number of separate periods.
+    unit_days: float,
+    held: NDArray[np.floating],
+) -> None:
+    """Write how long lines were held within radii of each cell, and in how many periods.
 
     Parameters
     ----------
@@ -36,95 +44,120 @@ def held_nearby(
         First and last day of each feature, both counted as held.
     radii_m : sequence of float
         Radii in metres.
-
-    Returns
-    -------
-    days, periods : ndarray of float64, shape (n_radii, n_cells)
-        Length of the union of the times of all features that pass within the radius,
-        and the number of its parts that are at least a day apart. In the caller's order
-        of cells.
+    unit_days : float
+        Unit of the time held, in days.
+    held : ndarray of float32 or float64, shape (n_radii, 2, n_cells)
+        Filled in: for each radius the length of the union of the times of all features
+        that pass within it, and the number of its parts that are at least a day apart.
+        In the caller's order of cells.
     """
     starts, ends = first_day[segments.feature], last_day[segments.feature] + 1
     in_time = segments.take(np.lexsort((ends, starts)))
-    first, lists = candidates(tiles, in_time, max(radii_m), nearest=False)
-    days = np.zeros((len(radii_m), len(tiles)))
-    periods = np.zeros((len(radii_m), len(tiles)))
+    near = candidates(tiles, in_time, max(radii_m), nearest=False)
     _sweep(
-        tiles.largest,
-        tiles.first,
+        tiles.cells,
         tiles.boxes,
-        tiles.easting,
-        tiles.northing,
-        first,
-        lists,
+        near,
         in_time.packed,
         first_day[in_time.feature].astype(float),
         last_day[in_time.feature].astype(float) + 1,
         np.asarray(radii_m, dtype=float),
-        days,
-        periods,
+        float(unit_days),
+        held,
     )
-    return tiles.restored(days), tiles.restored(periods)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _sweep(
-    largest: int,
-    tile_first: IndexArray,
+    cells: TileCells,
     boxes: FloatArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    segments: FloatArray,
+    near: Candidates,
+    packed: FloatArray,
     start_day: FloatArray,
     end_day: FloatArray,
     radii_m: FloatArray,
-    days: FloatArray,
-    periods: FloatArray,
+    unit_days: float,
+    result: NDArray[np.floating],
 ) -> None:
-    """Sweep each tile's segments in the order of time, those of one time together."""
-    from_centre = np.empty(len(segments))
-    squared, held_until = np.empty(largest), np.empty((len(radii_m), largest))
-    within = np.empty((len(radii_m), largest), np.bool_)
-    for tile in range(len(tile_first) - 1):
-        a, b = tile_first[tile], tile_first[tile + 1]
-        for r in range(len(radii_m)):
-            for k in range(largest):
-                held_until[r, k] = -np.inf
-        k, stop = list_first[tile], list_first[tile + 1]
+    """Sweep each tile's segments in the order of time, those of one time together.
+
+    As long as a radius holds all cells of a tile or none, its first place stands for all.
+    """
+    n_radii = len(radii_m)
+    east, north, squared = np.empty(TILE_SIZE), np.empty(TILE_SIZE), np.empty(TILE_SIZE)
+    from_centre, how_many = np.empty(len(packed)), np.empty(n_radii, np.int8)
+    within = np.empty((n_radii, TILE_SIZE), np.bool_)
+    held = np.empty((3, n_radii, TILE_SIZE))
+    alike = np.empty(n_radii, np.bool_)
+    for tile in range(len(near.start)):
+        start, stop = near.start[tile], near.stop[tile]
+        alike[:] = True
+        for r in range(n_radii):
+            held[0, r, 0], held[1, r, 0], held[2, r, 0] = -np.inf, 0.0, 0.0
+        if start < stop:
+            load_tile(cells, tile, east, north)
+            measure_from_centre(packed, near, tile, boxes[tile], from_centre)
+        half_m, k = half_diagonal(boxes[tile]), start
         while k < stop:
-            start, end = start_day[lists[k]], end_day[lists[k]]
-            group = k
-            while k < stop and start_day[lists[k]] == start and end_day[lists[k]] == end:
+            first, group = near.numbers[k], k
+            from_day, until_day = start_day[first], end_day[first]
+            while (
+                k < stop
+                and start_day[near.numbers[k]] == from_day
+                and end_day[near.numbers[k]] == until_day
+            ):
                 k += 1
             mark_within(
-                segments,
-                lists[group:k],
-                easting[a:b],
-                northing[a:b],
-                boxes[tile],
+                packed,
+                near.numbers[group:k],
+                from_centre[group - start : k - start],
+                half_m,
+                east,
+                north,
                 radii_m,
-                from_centre,
                 squared,
+                how_many,
                 within,
             )
-            for r in range(len(radii_m)):
-                _hold(within[r], start, end, held_until[r], days[r, a:b], periods[r, a:b])
+            for r in range(n_radii):
+                if how_many[r] == NO_CELL:
+                    continue
+                if how_many[r] == ALL_CELLS:
+                    _hold(held[:, r, : 1 if alike[r] else TILE_SIZE], from_day, until_day)
+                    continue
+                if alike[r]:
+                    alike[r] = False
+                    _spread(held[:, r])
+                _hold_some(held[:, r], within[r], from_day, until_day)
+        for r in range(n_radii):
+            if alike[r]:
+                _spread(held[:, r])
+            held[1, r] /= unit_days
+            store_tile(cells, tile, held[1, r], result[r, 0])
+            store_tile(cells, tile, held[2, r], result[r, 1])
 
 
 @njit(cache=True, nogil=True)
-def _hold(
-    within: NDArray[np.bool_],
-    start: float,
-    end: float,
-    held_until: FloatArray,
-    days: FloatArray,
-    periods: FloatArray,
-) -> None:
-    """Add the days from `start` until `end` that are new, where the line is within reach."""
-    for k in range(len(days)):
+def _spread(held: FloatArray) -> None:
+    """Give all places what the first one holds."""
+    for row in range(3):
+        held[row, :] = held[row, 0]
+
+
+@njit(cache=True, nogil=True)
+def _hold(held: FloatArray, start: float, end: float) -> None:
+    """Add the days from `start` until `end` that are new: rows last day, days, periods."""
+    for k in range(held.shape[1]):
+        held[2, k] += 1.0 if start > held[0, k] else 0.0
+        held[1, k] += max(0.0, end - max(start, held[0, k]))
+        held[0, k] = max(held[0, k], end)
+
+
+@njit(cache=True, nogil=True)
+def _hold_some(held: FloatArray, within: NDArray[np.bool_], start: float, end: float) -> None:
+    """Do the same where the line is within reach."""
+    for k in range(TILE_SIZE):
         if within[k]:
-            periods[k] += 1.0 if start > held_until[k] else 0.0
-            days[k] += max(0.0, end - max(start, held_until[k]))
-            held_until[k] = max(held_until[k], end)
+            held[2, k] += 1.0 if start > held[0, k] else 0.0
+            held[1, k] += max(0.0, end - max(start, held[0, k]))
+            held[0, k] = max(held[0, k], end)

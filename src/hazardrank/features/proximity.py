@@ -30,15 +30,15 @@ from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.cover import cells_inside, rows_of_grid
-from hazardrank.features.grid_distance import distance_on_grid
+from hazardrank.features.distance import fill_distances
 from hazardrank.features.segments import (
-    Segments,
     chosen,
     class_words,
     grown,
     require_kind,
     segments_of,
 )
+from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader
@@ -107,13 +107,14 @@ class ProximityFamily(FeatureFamily[ProximitySettings]):
         table = layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
         keep = chosen(table, settings.where, f"{path}.where")
         segments = segments_of(table.geometry.to_numpy())
-        result = np.empty((len(self.specs), *grid.shape), np.float32)
+        tiles, result = tiles_of_grid(grid), np.empty((len(self.specs), *grid.shape), np.float32)
         for number, of_class in enumerate(self._choices(table, keep)):
-            part = segments if of_class.all() else segments.of_features(of_class)
-            result[number] = distance_on_grid(grid, part, settings.cap_m)
+            part = segments.of_features(of_class)
+            distance_m = result[number].reshape(-1)
+            fill_distances(tiles, part, settings.cap_m, distance_m)
             if settings.signed:
-                inside = _inside(grid, part).reshape(grid.shape)
-                np.negative(result[number], out=result[number], where=inside & (result[number] > 0))
+                inside = np.unique(cells_inside(rows_of_grid(grid), part)[0])
+                distance_m[inside] = 0.0 - distance_m[inside]
         return result
 
     def _choices(self, table: gpd.GeoDataFrame, keep: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
@@ -121,10 +122,3 @@ class ProximityFamily(FeatureFamily[ProximitySettings]):
             return [keep]
         path = f"features.{self.key}.classes"
         return [keep & chosen(table, {"class": [name]}, path) for name in self._words]
-
-
-def _inside(grid: SurveyGrid, rings: Segments) -> NDArray[np.bool_]:
-    """Return which cells of a block, row by row, have their centre in some polygon."""
-    inside = np.zeros(grid.n_cells, bool)
-    inside[cells_inside(rows_of_grid(grid), rings)[0]] = True
-    return inside

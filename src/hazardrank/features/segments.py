@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from hazardrank.errors import FeatureError
-from hazardrank.grid import Bounds, SurveyGrid
+from hazardrank.grid import Bounds
 from hazardrank.settings import LayerSettings
 
 FloatArray = NDArray[np.float64]
@@ -223,14 +223,6 @@ def class_words(classes: Sequence[str], path: str) -> dict[str, str]:
 def metres_word(distance_m: float) -> str:
     """Return a distance as it stands in feature names: ``500m``, ``2p5m``."""
     return f"{distance_m:.10g}m".replace(".", "p")
-
-
-def as_block(rows: Sequence[FloatArray], grid: SurveyGrid) -> NDArray[np.float32]:
-    """Return features of a block's cells, one array a feature, as (n_features, rows, cols)."""
-    block = np.empty((len(rows), grid.n_cells), np.float32)
-    for number, values in enumerate(rows):
-        block[number] = values
-    return block.reshape(len(rows), *grid.shape)
 
 
 def grown(bounds: Bounds, margin_m: float) -> Bounds:

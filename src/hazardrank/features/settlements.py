@@ -21,22 +21,21 @@ from typing import Annotated, ClassVar, Literal
 import geopandas as gpd
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
 from hazardrank.features.cover import cells_inside, rows_of_grid
-from hazardrank.features.gravity import gravity_sum
-from hazardrank.features.grid_distance import nearest_on_grid
+from hazardrank.features.distance import fill_distances
+from hazardrank.features.gravity import fill_gravity
 from hazardrank.features.segments import (
-    FloatArray,
-    as_block,
     chosen,
     grown,
     require_column,
     require_kind,
     segments_of,
 )
-from hazardrank.features.tiles import CellTiles, tiles_of_grid
+from hazardrank.features.tiles import tiles_of_grid
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import FamilySettings, Key, LayerSettings, PositiveMetres
 from hazardrank.sources.layers import LayerReader
@@ -65,9 +64,9 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
     The distance is to the point or polygon (0 inside), exact, capped, never NaN. The weighted
     population is ``Σ people · (d0 / (d + d0))^beta`` over settlements within the cap,
     *d* to the point or the polygon's centroid: the population potential of Stewart (1947),
-    scaled by ``d0^beta`` so that people at the cell itself count in full. Summed in the
-    order of the file. A settlement of unknown population adds nothing. Source: the layer
-    named.
+    scaled by ``d0^beta`` so that people at the cell itself count in full. A settlement of
+    unknown population adds nothing. How exact it is: :mod:`hazardrank.features.gravity`.
+    Source: the layer named.
     """
 
     name: ClassVar[str] = "settlements"
@@ -110,17 +109,28 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
         settings = self.settings
         table = layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
         table = table[chosen(table, settings.where, f"features.{self.key}.where")]
+        result = np.empty((len(self.specs), grid.n_cells), np.float32)
         segments = segments_of(table.geometry.to_numpy())
-        distance_m = nearest_on_grid(grid, segments, settings.cap_m).distance_m
-        distance_m[cells_inside(rows_of_grid(grid), segments)[0]] = 0.0
-        found = [distance_m]
+        fill_distances(tiles_of_grid(grid), segments, settings.cap_m, result[0])
+        if self.catalogue[settings.layer].kind == "polygons":
+            result[0, cells_inside(rows_of_grid(grid), segments)[0]] = 0.0
         if settings.population is not None:
-            found.append(self._gravity(tiles_of_grid(grid), table, settings.population))
-        return as_block(found, grid)
+            self._gravity(grid, table, settings.population, result[1])
+        return result.reshape(-1, *grid.shape)
 
-    def _gravity(self, tiles: CellTiles, table: gpd.GeoDataFrame, column: str) -> FloatArray:
+    def _gravity(
+        self, grid: SurveyGrid, table: gpd.GeoDataFrame, column: str, total: NDArray[np.float32]
+    ) -> None:
         require_column(table, column, f"features.{self.key}.population")
         places = segments_of(shapely.centroid(table.geometry.to_numpy()))
         people = np.nan_to_num(table[column].to_numpy(dtype=float))[places.feature]
         settings = self.settings
-        return gravity_sum(tiles, places, people, settings.cap_m, settings.d0_m, settings.beta)
+        fill_gravity(
+            tiles_of_grid(grid),
+            places,
+            people,
+            settings.cap_m,
+            settings.d0_m,
+            settings.beta,
+            total,
+        )

@@ -28,17 +28,23 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.errors import PriorityError
-from hazardrank.features.candidates import candidates, squared_distance
+from hazardrank.features.candidates import Candidates, candidates, squared_distance
 from hazardrank.features.segments import (
     FloatArray,
-    IndexArray,
     Segments,
     chosen,
     grown,
     require_column,
     require_kind,
 )
-from hazardrank.features.tiles import CellTiles, tiles_of_grid
+from hazardrank.features.tiles import (
+    TILE_SIZE,
+    CellTiles,
+    TileCells,
+    load_tile,
+    store_tile,
+    tiles_of_grid,
+)
 from hazardrank.grid import SurveyGrid
 from hazardrank.priority.criteria.base import (
     BlockValues,
@@ -253,40 +259,38 @@ def largest_within(
     ndarray of float64, shape (n_cells,)
         In the caller's order of cells.
     """
-    first, lists = candidates(tiles, segments, reach_m, nearest=False)
-    largest = np.zeros(len(tiles))
-    _largest(
-        tiles.first,
-        tiles.easting,
-        tiles.northing,
-        first,
-        lists,
-        segments.packed,
-        weight,
-        reach_m * reach_m,
-        largest,
-    )
-    return tiles.restored(largest)
+    near = candidates(tiles, segments, reach_m, nearest=False)
+    largest = np.empty(len(tiles))
+    _largest(tiles.cells, near, segments.packed, weight, reach_m * reach_m, largest)
+    return largest
 
 
 @njit(cache=True, nogil=True)
 def _largest(
-    tile_first: IndexArray,
-    easting: FloatArray,
-    northing: FloatArray,
-    list_first: IndexArray,
-    lists: NDArray[np.int32],
-    segments: FloatArray,
+    cells: TileCells,
+    near: Candidates,
+    packed: FloatArray,
     weight: FloatArray,
     reach2: float,
     largest: FloatArray,
 ) -> None:
     """Keep for each cell the largest weight of the segments within reach."""
-    for tile in range(len(tile_first) - 1):
-        for s in lists[list_first[tile] : list_first[tile + 1]]:
-            start_e, start_n = segments[s, 0], segments[s, 1]
-            d_e, d_n, inverse = segments[s, 2], segments[s, 3], segments[s, 4]
-            for k in range(tile_first[tile], tile_first[tile + 1]):
-                d2 = squared_distance(start_e, start_n, d_e, d_n, inverse, easting[k], northing[k])
-                if d2 <= reach2 and weight[s] > largest[k]:
-                    largest[k] = weight[s]
+    east, north, found = np.empty(TILE_SIZE), np.empty(TILE_SIZE), np.empty(TILE_SIZE)
+    for tile in range(len(near.start)):
+        load_tile(cells, tile, east, north)
+        found[:] = 0.0
+        for j in range(near.start[tile], near.stop[tile]):
+            s = near.numbers[j]
+            for k in range(TILE_SIZE):
+                d2 = squared_distance(
+                    packed[s, 0],
+                    packed[s, 1],
+                    packed[s, 2],
+                    packed[s, 3],
+                    packed[s, 4],
+                    east[k],
+                    north[k],
+                )
+                if d2 <= reach2 and weight[s] > found[k]:
+                    found[k] = weight[s]
+        store_tile(cells, tile, found, largest)
