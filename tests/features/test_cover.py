@@ -1,8 +1,15 @@
 import numpy as np
 import shapely
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hazardrank.features.cover import cells_inside, cells_touched, rows_of_grid, rows_of_points
+from hazardrank.features.cover import (
+    cells_inside,
+    cells_touched,
+    inside_of_block,
+    rows_of_grid,
+    rows_of_points,
+)
 from hazardrank.features.segments import segments_of
 from tests.features.vector_cases import (
     grid_of,
@@ -47,6 +54,17 @@ def test_a_point_in_a_cell_touches_it_and_on_a_corner_four():
     cell, segment = cells_touched(rows_of_grid(grid), segments_of([corner, within]))
     assert sorted(cell[segment == 0].tolist()) == [0, 1, 2, 3]
     assert cell[segment == 1].tolist() == [1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, n=st.integers(0, 9))
+def test_the_inside_of_a_block_is_that_of_its_cells(seed, n):
+    rng = np.random.default_rng(seed)
+    grid = grid_of(14, 18)
+    rings = segments_of(random_polygons(rng, n, grid))
+    expected = np.zeros(grid.n_cells, bool)
+    expected[cells_inside(rows_of_grid(grid), rings)[0]] = True
+    assert inside_of_block(grid, rings).ravel().tolist() == expected.tolist()
 
 
 @settings(max_examples=30, deadline=None)

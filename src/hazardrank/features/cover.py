@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
 from hazardrank.grid import SurveyGrid
@@ -84,6 +85,18 @@ def cells_inside(cells: CellRows, rings: Segments) -> tuple[IndexArray, IndexArr
         cells.easting, cells.first, cells.south_row, cells.cell_size_m, rings.ends, bounds
     ).T
     return cells.order[cell], rings.feature[start]
+
+
+def inside_of_block(grid: SurveyGrid, rings: Segments) -> NDArray[np.bool_]:
+    """Return which cells of a block have their centre inside some polygon, (rows, cols).
+
+    The same as :func:`cells_inside` of its cells, without listing pairs.
+    """
+    inside = np.zeros(grid.shape, np.bool_)
+    bounds = np.flatnonzero(np.diff(rings.feature, prepend=-1, append=-1))
+    south_row, cell_size_m = grid.north_cell - grid.n_rows, float(grid.cell_size_m)
+    _mark_inside(grid.eastings(), south_row, cell_size_m, rings.ends, bounds, inside)
+    return inside
 
 
 def cells_touched(cells: CellRows, segments: Segments) -> tuple[IndexArray, IndexArray]:
@@ -168,6 +181,45 @@ def _inside(
                     n += 1
                     cell += 1
     return pairs[:n]
+
+
+@njit(cache=True, nogil=True)
+def _mark_inside(
+    eastings: FloatArray,
+    south_row: int,
+    cell_size_m: float,
+    ends: FloatArray,
+    bounds: IndexArray,
+    inside: NDArray[np.bool_],
+) -> None:
+    """Mark the cells of a block between a ring's crossings of their row; row 0 is north."""
+    n_rows, n_cols = inside.shape
+    crossing_first = np.empty(n_rows + 1, np.int64)
+    for p in range(len(bounds) - 1):
+        ring = ends[bounds[p] : bounds[p + 1]]
+        if not _meets_columns(ring, eastings):
+            continue
+        lowest, highest = _row_span(ring, south_row, n_rows, cell_size_m)
+        if lowest > highest:
+            continue
+        crossings = _crossings(ring, south_row, cell_size_m, lowest, highest, crossing_first)
+        for row in range(lowest, highest + 1):
+            a, b = crossing_first[row - lowest], crossing_first[row - lowest + 1]
+            _sort(crossings, a, b)
+            marked = inside[n_rows - 1 - row]
+            for k in range(a, b - 1, 2):
+                first = _first_from(eastings, 0, n_cols, crossings[k])
+                marked[first : _first_from(eastings, first, n_cols, crossings[k + 1])] = True
+
+
+@njit(cache=True, nogil=True)
+def _meets_columns(ring: FloatArray, eastings: FloatArray) -> bool:
+    """Return whether the ring's bounds reach the columns."""
+    low, high = np.inf, -np.inf
+    for s in range(len(ring)):
+        low = min(low, ring[s, 0], ring[s, 2])
+        high = max(high, ring[s, 0], ring[s, 2])
+    return low <= eastings[-1] and high >= eastings[0]
 
 
 @njit(cache=True, nogil=True)

@@ -27,6 +27,7 @@ from hazardrank.features.tiles import (
     CellTiles,
     TileCells,
     cell_at,
+    fill_tile,
     load_tile,
     store_tile,
     tiles_of_grid,
@@ -72,8 +73,31 @@ def nearest_segments(
         In the caller's order of cells. Ties go to the lowest segment number.
     """
     distance_m, segment = np.empty(len(tiles)), np.empty(len(tiles), np.int32)
-    _fill(tiles, segments, cap_m, exclusions, distance_m, segment)
+    fill_nearest(tiles, segments, cap_m, distance_m, segment, exclusions)
     return Nearest(distance_m, segment)
+
+
+def fill_nearest(
+    tiles: CellTiles,
+    segments: Segments,
+    cap_m: float,
+    distance_m: NDArray[np.floating],
+    segment: NDArray[np.int32],
+    exclusions: Exclusions | None = None,
+) -> None:
+    """Write what :func:`nearest_segments` returns.
+
+    Parameters
+    ----------
+    distance_m : ndarray of float32 or float64, shape (n_cells,)
+        Filled in; contiguous, in the caller's order of cells.
+    segment : ndarray of int32, shape (n_cells,)
+        Filled in.
+    """
+    near = candidates(tiles, segments, cap_m, nearest=True, exclusions=exclusions)
+    left_out = exclusions or Exclusions.none()
+    cells, packed = tiles.cells, segments.packed
+    _nearest(cells, near, packed, float(cap_m), left_out, distance_m, segment)
 
 
 def fill_distances(
@@ -83,14 +107,13 @@ def fill_distances(
     distance_m: NDArray[np.floating],
     exclusions: Exclusions | None = None,
 ) -> None:
-    """Write each cell's distance to the nearest segment, as :func:`nearest_segments`.
-
-    Parameters
-    ----------
-    distance_m : ndarray of float32 or float64, shape (n_cells,)
-        Filled in; contiguous, in the caller's order of cells.
-    """
-    _fill(tiles, segments, cap_m, exclusions, distance_m, None)
+    """Write the distances alone, which is quicker, as :func:`fill_nearest`."""
+    if exclusions is not None:
+        segment = np.empty(len(tiles), np.int32)
+        fill_nearest(tiles, segments, cap_m, distance_m, segment, exclusions)
+        return
+    near = candidates(tiles, segments, cap_m, nearest=True)
+    _distances(tiles.cells, near, segments.packed, float(cap_m), distance_m)
 
 
 def distance_block(grid: SurveyGrid, segments: Segments, cap_m: float) -> FloatArray:
@@ -98,25 +121,6 @@ def distance_block(grid: SurveyGrid, segments: Segments, cap_m: float) -> FloatA
     distance_m = np.empty(grid.n_cells)
     fill_distances(tiles_of_grid(grid), segments, cap_m, distance_m)
     return distance_m.reshape(grid.shape)
-
-
-def _fill(
-    tiles: CellTiles,
-    segments: Segments,
-    cap_m: float,
-    exclusions: Exclusions | None,
-    distance_m: NDArray[np.floating],
-    segment: NDArray[np.int32] | None,
-) -> None:
-    near = candidates(tiles, segments, cap_m, nearest=True, exclusions=exclusions)
-    packed, cap_m = segments.packed, float(cap_m)
-    if exclusions is None and segment is None:
-        _distances(tiles.cells, near, packed, cap_m, distance_m)
-        return
-    left_out = exclusions or Exclusions.none()
-    if segment is None:
-        segment = np.empty(len(tiles), np.int32)
-    _nearest(tiles.cells, near, packed, cap_m, left_out, distance_m, segment)
 
 
 @njit(cache=True, nogil=True)
@@ -132,9 +136,7 @@ def _distances(
     for tile in range(len(near.start)):
         start, stop = near.start[tile], near.stop[tile]
         if start == stop:
-            for k in range(TILE_SIZE):
-                squared[k] = cap_m
-            store_tile(cells, tile, squared, distance_m)
+            fill_tile(cells, tile, cap_m, distance_m)
             continue
         load_tile(cells, tile, east, north)
         for k in range(TILE_SIZE):

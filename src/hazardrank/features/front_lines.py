@@ -32,7 +32,7 @@ from pydantic import Field
 
 from hazardrank.errors import FeatureError
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.distance import Nearest, fill_distances, nearest_segments
+from hazardrank.features.distance import fill_distances, fill_nearest
 from hazardrank.features.periods import DAYS_PER_YEAR, fill_held_nearby
 from hazardrank.features.segments import (
     FloatArray,
@@ -143,10 +143,9 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
         table = table[chosen(table, settings.where, f"features.{self.key}.where")]
         segments, tiles = segments_of(table.geometry.to_numpy()), tiles_of_grid(grid)
         block = np.empty((len(self.specs), grid.n_cells), np.float32)
-        nearest, planes = None, iter(block)
+        planes, segment = iter(block), np.empty(grid.n_cells, np.int32)
         if settings.side or settings.elevation is not None:
-            nearest = nearest_segments(tiles, segments, settings.cap_m)
-            next(planes)[:] = nearest.distance_m
+            fill_nearest(tiles, segments, settings.cap_m, next(planes), segment)
         else:
             fill_distances(tiles, segments, settings.cap_m, next(planes))
         if settings.at or settings.radii_m:
@@ -163,8 +162,7 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
             radii_m = settings.radii_m
             fill_held_nearby(tiles, known, first_day, last_day, radii_m, DAYS_PER_YEAR, held)
         result = block.reshape(-1, *grid.shape)
-        if nearest is not None:
-            self._fill_ways(grid, layers, table, segments, nearest, result)
+        self._fill_ways(grid, layers, table, segments, segment.reshape(grid.shape), result)
         return result
 
     def _fill_ways(
@@ -173,19 +171,17 @@ class FrontLinesFamily(FeatureFamily[FrontLinesSettings]):
         layers: LayerReader,
         table: gpd.GeoDataFrame,
         segments: Segments,
-        nearest: Nearest,
+        segment: NDArray[np.int32],
         result: FloatBlock,
     ) -> None:
         """Write the features that need to know which segment is nearest: the last ones."""
         easting = np.broadcast_to(grid.eastings(), grid.shape)
         northing = np.broadcast_to(grid.northings()[:, None], grid.shape)
-        segment = nearest.segment.reshape(grid.shape)
         elevation = self.settings.elevation
         if self.settings.side:
             named = self._named(table)[segments.feature]
-            distance_m = nearest.distance_m.reshape(grid.shape)
             signed = result[-1 if elevation is None else -2]
-            fill_signed(easting, northing, distance_m, segment, segments, named, signed)
+            fill_signed(easting, northing, result[0], segment, segments, named, signed)
         if elevation is not None:
             height_m = layers.continuous(elevation, grid.expanded(1))
             fill_facing(easting, northing, segment, segments, height_m, result[-1])

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from hazardrank.features.candidates import Candidates, candidates
 from hazardrank.features.segments import FloatArray, IndexArray, Segments
-from hazardrank.features.tiles import TILE_SIZE, CellTiles, TileCells, load_tile, store_tile
+from hazardrank.features.tiles import (
+    TILE_SIZE,
+    CellTiles,
+    TileCells,
+    fill_tile,
+    load_tile,
+    store_tile,
+)
 from hazardrank.features.within import (
     ALL_CELLS,
     NO_CELL,
@@ -131,10 +138,12 @@ def _sweep(
                 _hold_some(held[:, r], within[r], from_day, until_day)
         for r in range(n_radii):
             if alike[r]:
-                _spread(held[:, r])
-            held[1, r] /= unit_days
-            store_tile(cells, tile, held[1, r], result[r, 0])
-            store_tile(cells, tile, held[2, r], result[r, 1])
+                fill_tile(cells, tile, held[1, r, 0] / unit_days, result[r, 0])
+                fill_tile(cells, tile, held[2, r, 0], result[r, 1])
+            else:
+                held[1, r] /= unit_days
+                store_tile(cells, tile, held[1, r], result[r, 0])
+                store_tile(cells, tile, held[2, r], result[r, 1])
 
 
 @njit(cache=True, nogil=True)

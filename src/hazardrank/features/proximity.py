@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.cover import cells_inside, rows_of_grid
+from hazardrank.features.cover import inside_of_block
 from hazardrank.features.distance import fill_distances
 from hazardrank.features.segments import (
     chosen,
@@ -113,8 +113,8 @@ class ProximityFamily(FeatureFamily[ProximitySettings]):
             distance_m = result[number].reshape(-1)
             fill_distances(tiles, part, settings.cap_m, distance_m)
             if settings.signed:
-                inside = np.unique(cells_inside(rows_of_grid(grid), part)[0])
-                distance_m[inside] = 0.0 - distance_m[inside]
+                inside = inside_of_block(grid, part)
+                np.subtract(0, result[number], out=result[number], where=inside)
         return result
 
     def _choices(self, table: gpd.GeoDataFrame, keep: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hazardrank.features.base import FeatureFamily, FeatureSpec, FloatBlock
-from hazardrank.features.cover import cells_inside, rows_of_grid
+from hazardrank.features.cover import inside_of_block
 from hazardrank.features.distance import fill_distances
 from hazardrank.features.gravity import fill_gravity
 from hazardrank.features.segments import (
@@ -113,7 +113,7 @@ class SettlementsFamily(FeatureFamily[SettlementsSettings]):
         segments = segments_of(table.geometry.to_numpy())
         fill_distances(tiles_of_grid(grid), segments, settings.cap_m, result[0])
         if self.catalogue[settings.layer].kind == "polygons":
-            result[0, cells_inside(rows_of_grid(grid), segments)[0]] = 0.0
+            result[0, inside_of_block(grid, segments).reshape(-1)] = 0.0
         if settings.population is not None:
             self._gravity(grid, table, settings.population, result[1])
         return result.reshape(-1, *grid.shape)

@@ -16,7 +16,7 @@ from hazardrank.features.segments import FloatArray, IndexArray, Segments
 def fill_signed(
     easting: FloatArray,
     northing: FloatArray,
-    distance_m: FloatArray,
+    distance_m: NDArray[np.floating],
     segment: NDArray[np.integer],
     segments: Segments,
     named: FloatArray,
@@ -33,7 +33,7 @@ def fill_signed(
     ----------
     easting, northing : ndarray of float64, shape (rows, cols)
         Cell centres in metres.
-    distance_m : ndarray of float64, shape (rows, cols)
+    distance_m : ndarray of float, shape (rows, cols)
         Distance to the nearest segment.
     segment : ndarray of int, shape (rows, cols)
         Nearest segment of each cell, -1 for none.
@@ -46,8 +46,10 @@ def fill_signed(
         Filled in; NaN where neither side holds: no segment, no side named, a point, or
         straight ahead of a line's end.
     """
-    links = segments.previous, segments.following
-    _signed(easting, northing, distance_m, segment, segments.packed, *links, named, signed_m)
+    packed, links = segments.packed, (segments.previous, segments.following)
+    with np.errstate(invalid="ignore"):  # a point has no direction
+        along = packed[:, 2:4] / segments.lengths_m[:, None]
+    _signed(easting, northing, distance_m, segment, packed, along, *links, named, signed_m)
 
 
 def fill_facing(
@@ -81,9 +83,10 @@ def fill_facing(
 def _signed(
     easting: FloatArray,
     northing: FloatArray,
-    distance_m: FloatArray,
+    distance_m: NDArray[np.floating],
     segment: NDArray[np.integer],
     packed: FloatArray,
+    along: FloatArray,
     previous: IndexArray,
     following: IndexArray,
     named: FloatArray,
@@ -102,9 +105,7 @@ def _signed(
             if other >= 0:
                 if share >= 1.0:
                     east_m, north_m = east_m - d_e, north_m - d_n
-                own, others = np.hypot(d_e, d_n), np.hypot(packed[other, 2], packed[other, 3])
-                d_e = d_e / own + packed[other, 2] / others
-                d_n = d_n / own + packed[other, 3] / others
+                d_e, d_n = along[s, 0] + along[other, 0], along[s, 1] + along[other, 1]
             to_left = d_e * north_m - d_n * east_m
             if to_left != 0.0:
                 side = named[s] if to_left > 0.0 else -named[s]

@@ -274,3 +274,18 @@ def store_tile(cells: TileCells, tile: int, values: NDArray[Any], result: NDArra
         else:
             for c in range(cols):
                 result[start + np.uint64(c)] = values[r * TILE_CELLS + c]
+
+
+@njit(cache=True, nogil=True)
+def fill_tile(cells: TileCells, tile: int, value: float, result: NDArray[Any]) -> None:
+    """Write one value to where a tile's cells are in `result`."""
+    if len(cells.row) == 0:
+        for k in range(cells.first[tile], cells.first[tile + 1]):
+            result[cells.order[k]] = value
+        return
+    n_cols = len(cells.easting)
+    cols = min(TILE_CELLS, n_cols - cells.col[tile])
+    for row in range(cells.row[tile], min(cells.row[tile] + TILE_CELLS, len(cells.northing))):
+        start = np.uint64(row * n_cols + cells.col[tile])
+        for c in range(cols):
+            result[start + np.uint64(c)] = value
