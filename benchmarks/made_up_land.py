@@ -68,7 +68,7 @@ def make_land(folder: Path, side_cells: int) -> Path:
     if region.is_file():
         return region
     rasters = {
-        "elevation": ("float32", 800.0, 400.0),
+        "elevation": ("float32", 2500.0, 400.0),
         "greenness": ("float32", 0.5, 0.1),
         "rain": ("float32", 600.0, 80.0),
         "cover": ("uint8", 2.0, 1.0),

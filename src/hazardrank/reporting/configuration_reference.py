@@ -20,6 +20,7 @@ from hazardrank.settings import (
     CompareSettings,
     ExplainSettings,
     FamilySettings,
+    ScoreSettings,
     Settings,
     SimulateSettings,
     TrainSettings,
@@ -46,6 +47,7 @@ Each entry under `features` names one family and gives its settings. The entry's
 yours to choose; it starts the names of the features it makes. `KEY: null` switches an entry
 of the group's file off. A layer is named by its key in the region's catalogue.
 """
+_OWN_OF_SCORE = ("output_dir", "strict_checks")
 _PLAIN_TYPES = {"string": "text", "boolean": "`true` or `false`", "null": "empty"}
 _BOUNDS = (
     ("minimum", "≥"),
@@ -71,6 +73,12 @@ def reference() -> str:
     simulate = SimulateSettings.model_json_schema()
     places = {"ComputeSettings": "compute"}
     parts += [_table(_own_fields(simulate, ("district",)), places, simulate["$defs"])]
+    parts += ["## Settings of `python -m score`\n"]
+    parts += ["Beside `region`, `labels`, `compute` and `tracking`, as for `python -m train`.\n"]
+    score = ScoreSettings.model_json_schema()
+    shared = (*TrainSettings.model_fields, "strict_checks")
+    kept = [name for name in shared if name not in _OWN_OF_SCORE]
+    parts += [_table(_own_fields(score, tuple(kept)), places, score["$defs"])]
     parts += ["## Settings of `python -m explain`\n"]
     explain = ExplainSettings.model_json_schema()
     parts += [_table(_own_fields(explain), places, explain["$defs"])]
