@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hazardrank.errors import PriorityError
 from hazardrank.priority.effort import Effort
-from hazardrank.priority.gather import TaskGatherer
+from hazardrank.priority.gather import TaskGatherer, Unjudged
 from hazardrank.priority.methods import rank
 from tests.priority.method_cases import settings_of
 
@@ -22,7 +22,7 @@ def effort_of(team_days, cost=None, after=None) -> Effort:
     return Effort(tuple("ab"[: len(team_days)]), team_days, after, cost)
 
 
-def gathered(labels, likelihood, consequence, effort, open_cells=None, **values):
+def gathered(labels, likelihood, consequence, effort, open_cells=None, interval=None, **values):
     labels = np.array(labels)
     n_tasks = int(labels.max()) + 1
     opened = np.ones((1, *labels.shape), bool) if open_cells is None else np.array(open_cells, bool)
@@ -32,9 +32,10 @@ def gathered(labels, likelihood, consequence, effort, open_cells=None, **values)
         effort.methods,
         len(opened),
         10_000.0,
-        **{"unjudged_likelihood": 0.1, **values},
+        **{"unjudged": Unjudged(0.1, 0.1, 0.1), **values},
     )
-    gatherer.add(labels, np.array(likelihood), np.array(consequence), effort, opened)
+    ends = None if interval is None else tuple(np.array(end) for end in interval)
+    gatherer.add(labels, np.array(likelihood), np.array(consequence), effort, opened, ends)
     return gatherer.result(np.array([f"T{k}" for k in range(n_tasks)], dtype=object))
 
 
@@ -53,7 +54,8 @@ def test_sums_by_hand():
     # Σ p·v / Σ p
     assert tasks.consequence[0] == pytest.approx([0.5 / 0.6, (0.1 + 0.08) / 0.6])
     assert tasks.team_days.tolist() == [5, 4]
-    assert found.consequence[0] == pytest.approx([0.5, 0.5])
+    assert found.likelihood_low.tolist() == tasks.likelihood.tolist()
+    assert found.likelihood_high.tolist() == tasks.likelihood.tolist()
     assert found.cost_usd.tolist() == [500, 400]
     assert found.open_share.tolist() == [[0.5], [0]]
     assert not found.unjudged_share.any()
@@ -80,8 +82,6 @@ def test_each_cell_by_its_best_method():
     )
     assert found.alternatives.team_days.tolist() == [10]
     assert found.method_share.ravel() == pytest.approx([2 / 3, 1 / 3])
-    assert found.by_method.team_days.ravel().tolist() == [18, INF]
-    assert found.by_method.best("team_days").names.tolist() == ["a"]
 
 
 def test_cells_where_nothing_can_be_used_are_not_worked():
@@ -97,7 +97,6 @@ def test_cells_where_nothing_can_be_used_are_not_worked():
     assert tasks.likelihood.tolist() == [0.5, 0.4]
     assert tasks.consequence.tolist() == [[1, 1], [0.5, 0.5]]
     assert tasks.area_m2.tolist() == [10_000, 10_000]
-    assert found.consequence.tolist() == [[0.6, 0.6], [0.5, 0.5]]
     assert found.cost_usd.tolist() == [200, INF]
 
 
@@ -107,10 +106,24 @@ def test_land_that_cannot_be_judged_has_the_likelihood_given():
         likelihood=[[0.5, np.nan]],
         consequence=np.ones((2, 1, 2)),
         effort=effort_of([[[1.0, 1.0]]]),
-        unjudged_likelihood=0.3,
+        interval=[[[0.3, np.nan]], [[0.7, np.nan]]],
+        unjudged=Unjudged(0.3, 0.1, 0.9),
     )
     assert found.unjudged_share.tolist() == [0.5]
     assert found.alternatives.likelihood.tolist() == [0.4]
+    assert found.likelihood_low == pytest.approx([0.2])
+    assert found.likelihood_high == pytest.approx([0.8])
+
+
+def test_intervals_are_those_of_the_workable_land():
+    found = gathered(
+        labels=[[0, 0]],
+        likelihood=[[0.5, 0.9]],
+        consequence=np.ones((2, 1, 2)),
+        effort=effort_of([[[1.0, INF]]]),
+        interval=[[[0.25, 0.8]], [[0.75, 1.0]]],
+    )
+    assert (found.likelihood_low[0], found.likelihood_high[0]) == (0.25, 0.75)
 
 
 def test_without_likelihood_the_consequence_is_the_plain_mean():
@@ -147,7 +160,7 @@ def test_blocks_add_up_to_the_whole(seed, side):
     days = np.where(rng.random((2, *shape)) < 0.3, INF, rng.uniform(1, 9, (2, *shape)))
     opened = rng.random((3, *shape)) < 0.5
     whole, parts = (
-        TaskGatherer(5, CRITERIA, ("a", "b"), 3, 10_000.0, unjudged_likelihood=0.2) for _ in "ab"
+        TaskGatherer(5, CRITERIA, ("a", "b"), 3, 10_000.0, Unjudged(0.2, 0.1, 0.4)) for _ in "ab"
     )
     whole.add(labels, likelihood, consequence, effort_of(days), opened)
     for row in range(0, 8, side):
@@ -168,7 +181,8 @@ def test_blocks_add_up_to_the_whole(seed, side):
         assert found == pytest.approx(getattr(one.alternatives, name))
     assert other.method_share == pytest.approx(one.method_share)
     assert other.open_share == pytest.approx(one.open_share)
-    assert other.by_method.total_days == pytest.approx(one.by_method.total_days)
+    assert other.likelihood_low == pytest.approx(one.likelihood_low)
+    assert other.likelihood_high == pytest.approx(one.likelihood_high)
     shares = one.method_share.sum(axis=0) + one.unworkable_share
     assert shares == pytest.approx(np.ones(5))
 
@@ -177,4 +191,6 @@ def test_tasks_without_cells_and_unjudged_land_without_likelihood_are_refused():
     with pytest.raises(PriorityError, match="task 'T1' has no cell"):
         gathered([[0, 2]], [[0.1, 0.1]], np.ones((2, 1, 2)), effort_of([[[1.0, 1.0]]]))
     with pytest.raises(PriorityError, match="likelihood of land that cannot be judged is 0"):
-        TaskGatherer(1, CRITERIA, ("a",), 0, 1.0, unjudged_likelihood=0.0)
+        Unjudged(0.0, 0.0, 1.0)
+    with pytest.raises(PriorityError, match=r"0\.3, does not lie between 0\.4 and 0\.5"):
+        Unjudged(0.3, 0.4, 0.5)

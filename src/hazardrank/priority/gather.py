@@ -24,6 +24,40 @@ FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """What a cell counts as that the model cannot judge.
+
+    Parameters
+    ----------
+    likelihood : float
+        Such as the mean of the map. Never 0: what cannot be judged is not harmless.
+    low, high : float
+        What its likelihood may be.
+
+    Raises
+    ------
+    PriorityError
+        If it is given no likelihood, or the likelihood does not lie within its ends.
+    """
+
+    likelihood: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.likelihood <= 1:
+            raise PriorityError(
+                f"the likelihood of land that cannot be judged is {self.likelihood:g}; it must "
+                "be above 0 and at most 1"
+            )
+        if not 0 <= self.low <= self.likelihood <= self.high <= 1:
+            raise PriorityError(
+                f"the likelihood of land that cannot be judged, {self.likelihood:g}, does not lie "
+                f"between {self.low:g} and {self.high:g}"
+            )
+
+
+@dataclass(frozen=True)
 class GatheredTasks:
     """What is known of each of n tasks.
 
@@ -31,13 +65,11 @@ class GatheredTasks:
     ----------
     alternatives : Alternatives
         For ranking: each task's workable land, each cell by its best method.
-    consequence : ndarray of float64, shape (n, n_criteria)
-        Mean value of each criterion over all cells of the task, 0–1.
+    likelihood_low, likelihood_high : ndarray of float64, shape (n,)
+        Ends of the interval of the alternatives' likelihood; the likelihood itself where none
+        was given. All cells lie low, or high, together, so that it is on the wide side.
     cost_usd : ndarray of float64, shape (n,)
         Cost of the workable land, each cell by its best method; infinite if there is none.
-    by_method : Effort
-        Arrays of shape (n_methods, n): effort if one method is used on the whole task;
-        infinite if some cell rules it out.
     method_share : ndarray of float64, shape (n_methods, n)
         Share of the task's cells for which each method is the best.
     unworkable_share : ndarray of float64, shape (n,)
@@ -49,9 +81,9 @@ class GatheredTasks:
     """
 
     alternatives: Alternatives
-    consequence: FloatArray
+    likelihood_low: FloatArray
+    likelihood_high: FloatArray
     cost_usd: FloatArray
-    by_method: Effort
     method_share: FloatArray
     unworkable_share: FloatArray
     unjudged_share: FloatArray
@@ -73,16 +105,10 @@ class TaskGatherer:
         Number of polygon gates.
     cell_area_m2 : float
         Area of a cell.
-    unjudged_likelihood : float
-        Likelihood of cells that the model cannot judge, such as the mean of the map. Never 0:
-        what cannot be judged is not harmless.
+    unjudged : Unjudged
+        What cells count as that the model cannot judge.
     best_by : {"team_days", "cost"}
         What the best method of a cell has least of.
-
-    Raises
-    ------
-    PriorityError
-        If unjudged land is given no likelihood.
     """
 
     def __init__(
@@ -92,23 +118,18 @@ class TaskGatherer:
         methods: tuple[str, ...],
         n_gates: int,
         cell_area_m2: float,
-        unjudged_likelihood: float,
+        unjudged: Unjudged,
         best_by: BestBy = "team_days",
     ) -> None:
-        if not 0 < unjudged_likelihood <= 1:
-            raise PriorityError(
-                f"the likelihood of land that cannot be judged is {unjudged_likelihood:g}; it "
-                "must be above 0 and at most 1"
-            )
         self._n = n_tasks
         self._criteria, self._methods = criteria, methods
         self._cell_area_m2, self._best_by = cell_area_m2, best_by
-        self._unjudged = unjudged_likelihood
+        self._unjudged = unjudged
         self._count = np.zeros((3, n_tasks))
         self._likelihood = np.zeros((2, n_tasks))
+        self._ends = np.zeros((2, 2, n_tasks))
         self._value = np.zeros((3, len(criteria), n_tasks))
         self._best = np.zeros((2, n_tasks))
-        self._effort = np.zeros((3, len(methods), n_tasks))
         self._share = np.zeros((len(methods), n_tasks))
         self._open = np.zeros((n_gates, n_tasks))
 
@@ -119,6 +140,7 @@ class TaskGatherer:
         consequence: NDArray[np.floating],
         effort: Effort,
         open_cells: NDArray[np.bool_],
+        interval: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
     ) -> None:
         """Add the cells of a block.
 
@@ -134,27 +156,31 @@ class TaskGatherer:
             Arrays of shape (n_methods, rows, cols).
         open_cells : ndarray of bool, shape (n_gates, rows, cols)
             Cells that each polygon gate leaves open.
+        interval : two ndarrays of float, shape (rows, cols), optional
+            Low and high end of the likelihood's interval; the likelihood where left out.
         """
         here = labels >= 0
         task = labels[here].astype(np.int64)
         found = likelihood[here].astype(np.float64)
         unjudged = np.isnan(found)
-        found[unjudged] = self._unjudged
+        found[unjudged] = self._unjudged.likelihood
         best = effort.best(self._best_by)
         method, days = best.method[here], best.team_days[here]
         workable = method >= 0
         self._count += self._sums(task, np.ones(len(task)), workable, unjudged)
         self._likelihood += self._sums(task, found, found * workable)
+        ends = (likelihood, likelihood) if interval is None else interval
+        limits = (self._unjudged.low, self._unjudged.high)
+        for number, (end, limit) in enumerate(zip(ends, limits, strict=True)):
+            reached = np.where(unjudged, limit, end[here].astype(np.float64))
+            self._ends[number] += self._sums(task, reached, reached * workable)
         for number, plane in enumerate(consequence):
             value = plane[here].astype(np.float64)
             harm = found * value
             self._value[:, number] += self._sums(task, value, harm, harm * workable)
         cost = np.where(workable, best.cost_usd[here], 0.0)
         self._best += self._sums(task, np.where(workable, days, 0.0), cost)
-        parts = (effort.team_days, effort.follow_up_days, effort.cost_usd)
         for number in range(len(self._methods)):
-            planes = (part[number][here] for part in parts)
-            self._effort[:, number] += self._sums(task, *planes)
             self._share[number] += self._sums(task, method == number)[0]
         for number, opened in enumerate(open_cells):
             self._open[number] += self._sums(task, opened[here])[0]
@@ -178,6 +204,7 @@ class TaskGatherer:
         some = n_workable > 0
         land = np.where(some, n_workable, cells)
         likelihood = np.where(some, self._likelihood[1], self._likelihood[0])
+        low, high = np.where(some, self._ends[:, 1], self._ends[:, 0])
         harm = np.where(some, self._value[2], self._value[1])
         mean = self._value[0] / cells
         weighed = np.divide(harm, likelihood, out=mean.copy(), where=likelihood > 0)
@@ -191,9 +218,9 @@ class TaskGatherer:
         )
         return GatheredTasks(
             alternatives,
-            mean.T,
+            np.minimum(low / land, alternatives.likelihood),
+            np.maximum(high / land, alternatives.likelihood),
             np.where(some, self._best[1], np.inf),
-            Effort(self._methods, *self._effort.copy()),
             self._share / cells,
             1.0 - n_workable / cells,
             n_unjudged / cells,

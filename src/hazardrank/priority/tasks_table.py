@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hazardrank.errors import PriorityError
 from hazardrank.grid import SurveyGrid
-from hazardrank.priority.effort import BestBy, Effort
+from hazardrank.priority.effort import Effort
 from hazardrank.priority.tasks import Tasks
 from hazardrank.priority.tasks_outline import outlines
 from hazardrank.priority.tasks_totals import Totals
@@ -54,9 +54,6 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "CRITERION": "value of the consequence criterion, 0–1, mean over the area",
         "CRITERION_quantity": "what the criterion measures, in its own unit, mean over the cells "
         "where it is known",
-        "best_method": "method that takes least; empty if none can be used",
-        "team_days": "team-days of the best method, follow-up and rest included",
-        "cost_usd": "cost of the best method in USD, follow-up and rest included",
         "days_METHOD": "team-days of the method itself; empty if it is not offered",
         "rest_days_METHOD": "team-days of its follow-up, and of other methods on ground it "
         "cannot go to",
@@ -120,7 +117,6 @@ class TaskTotals:
         self.unsurveyed = Totals.none(n)
         self.values = [Totals.none(n) for _ in self.criteria]
         self.quantities = [Totals.none(n) for _ in self.criteria]
-        self.at_risk = [Totals.none(n) for _ in self.criteria]
         self.own_days, self.rest_days, self.cost_usd = (
             [Totals.none(n) for _ in self.methods] for _ in range(3)
         )
@@ -137,10 +133,8 @@ class TaskTotals:
             self.high.add(labels, cells.likelihood_high)
         self.unsurveyed.add(labels, cells.unsurveyed)
         for number in range(len(self.criteria)):
-            value = cells.values[number]
-            self.values[number].add(labels, value)
+            self.values[number].add(labels, cells.values[number])
             self.quantities[number].add(labels, cells.quantities[number])
-            self.at_risk[number].add(labels, value * cells.likelihood)
         self._add_effort(labels, cells.effort)
 
     def _add_effort(self, labels: NDArray[np.int32], effort: Effort) -> None:
@@ -188,32 +182,11 @@ class TaskTotals:
         usable = np.array([totals.n_known for totals in self.own_days], np.float64)
         return usable.reshape(len(self.methods), len(self.tasks)) / self.tasks.n_cells
 
-    @property
-    def consequence_at_risk(self) -> FloatArray:
-        """Mean of each criterion weighed by likelihood, ``Σ p·v / Σ p``.
-
-        Shape (n_tasks, n_criteria). The plain mean where no likelihood is known, or all are
-        0. Times likelihood and area it is the expected harm of the cells that the model can
-        judge.
-        """
-        weighed = self.likelihood.total > 0
-        means = np.empty((len(self.tasks), len(self.criteria)))
-        for number in range(len(self.criteria)):
-            means[:, number] = self.values[number].mean
-            np.divide(
-                self.at_risk[number].total,
-                self.likelihood.total,
-                out=means[:, number],
-                where=weighed,
-            )
-        return np.clip(means, 0.0, 1.0)
-
 
 def task_table(
     totals: TaskTotals,
     effort: Effort,
     *,
-    best_by: BestBy = "team_days",
     district_names: Mapping[int, str] = MappingProxyType({}),
     hazard_names: Mapping[int, str] = MappingProxyType({}),
     places: NearestPlace | None = None,
@@ -226,8 +199,6 @@ def task_table(
         What their cells hold, all blocks added.
     effort : Effort
         Effort by task (:meth:`TaskTotals.effort`).
-    best_by : {"team_days", "cost"}, optional
-        What the best method has least of.
     district_names, hazard_names : mapping of int to str, optional
         Number in the rasters → what people call it; the number itself where left out.
     places : NearestPlace, optional
@@ -262,7 +233,7 @@ def task_table(
             "place_bearing_deg": places.bearing_deg,
         }
     data |= _likelihood_columns(totals)
-    data |= _effort_columns(totals, effort, best_by)
+    data |= _effort_columns(totals, effort)
     for number, name in enumerate(totals.criteria):
         if name in data or name == "geometry":
             raise PriorityError(
@@ -288,15 +259,8 @@ def _likelihood_columns(totals: TaskTotals) -> dict[str, NDArray[np.generic]]:
     }
 
 
-def _effort_columns(
-    totals: TaskTotals, effort: Effort, best_by: BestBy
-) -> dict[str, NDArray[np.generic]]:
-    best = effort.best(best_by)
-    data: dict[str, NDArray[np.generic]] = {
-        "best_method": best.names,
-        "team_days": _finite(best.team_days),
-        "cost_usd": _finite(best.cost_usd),
-    }
+def _effort_columns(totals: TaskTotals, effort: Effort) -> dict[str, NDArray[np.generic]]:
+    data: dict[str, NDArray[np.generic]] = {}
     for number, name in enumerate(totals.methods):
         data[f"days_{name}"] = _finite(effort.team_days[number])
         data[f"rest_days_{name}"] = _finite(effort.follow_up_days[number])
