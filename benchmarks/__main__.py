@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import applicability, kernels, memory, stages
+from benchmarks import applicability, end_to_end, forest, kernels, memory, scheduler, stages
 from benchmarks.report import keep, show
 
 BENCHMARKS = {
+    "end_to_end": end_to_end.run,
     "kernels": kernels.run,
+    "forest": forest.run,
     "stages": stages.run,
     "applicability": applicability.run,
     "memory": memory.run,
+    "scheduler": scheduler.run,
 }
 
 

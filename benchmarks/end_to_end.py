@@ -143,7 +143,8 @@ def _naively(scratch: Path, region_file: Path, bundle: Path) -> tuple[float, flo
 
 
 def _peak_mb(text: str) -> float:
-    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1e3
+    line = next(line for line in text.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1e3
 
 
 def _shares(stages: dict[str, float]) -> str:

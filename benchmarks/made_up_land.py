@@ -52,9 +52,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "greenness": {"family": "raster", "layer": "greenness"},
     "rain": {"family": "raster", "layer": "rain"},
     "cover": {"family": "land_cover", "layer": "cover"},
-    **{
-        name: {"family": "proximity", "layer": name, "cap_m": 20000} for name in (*LINES, *POINTS)
-    },
+    **{name: {"family": "proximity", "layer": name, "cap_m": 20000} for name in (*LINES, *POINTS)},
     "road_density": {"family": "density", "layer": "roads", "radii_m": [1000]},
 }
 """24 features: terrain 6, rasters 2, shares of classes 4, distances 11, density 1."""

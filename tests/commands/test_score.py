@@ -388,7 +388,8 @@ def test_a_dry_run_writes_nothing_and_says_what_to_expect(land, tmp_path):
 
 
 def test_memory_given_makes_blocks_smaller(land, tmp_path):
-    done = score(tmp_path, land, "compute.memory_gb=0.46", "compute.block_cells=512", "dry_run=true")
+    small = ("compute.memory_gb=0.46", "compute.block_cells=512", "dry_run=true")
+    done = score(tmp_path, land, *small)
     assert "of 128 × 128" in done.stdout
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import rel_entr
 
 from hazardrank.errors import BundleError
 from hazardrank.features.base import FeatureSpec
@@ -68,6 +69,43 @@ def test_counts_of_parts_add_up_and_agree_with_numpy(values, cut):
     known = bands[0][~np.isnan(bands[0])]
     place = np.searchsorted(np.array(ours.edges[0], np.float32), known, side="left")
     np.testing.assert_array_equal(parts[0, :10], np.bincount(place, minlength=10)[:10])
+
+
+def test_the_index_is_the_divergence_both_ways():
+    """Jeffreys' divergence: Kullback–Leibler from here to there plus back, as scipy has it."""
+    ours, moved = reference(), training() + np.array([0.3, 1], np.float32)
+    counts = ours.counts(moved.T)
+    for row, name in enumerate(ours.names):
+        there, here = np.array(ours.own_counts[row]), counts[row]
+        both = (there > 0) & (here > 0)
+        assert both.sum() > 1
+        shares = [np.maximum(n / n.sum(), FLOOR) for n in (here, there)]
+        # rel_entr is the term of the sum, without scaling shares to 1 again.
+        expected = (rel_entr(*shares) + rel_entr(*shares[::-1])).sum()
+        assert ours.stability(counts)[name] == pytest.approx(expected)
+
+
+def test_neither_order_nor_layout_changes_counts():
+    ours, matrix = reference(), training()
+    shuffled = np.random.default_rng(1).permutation(matrix)
+    np.testing.assert_array_equal(ours.counts(matrix.T), ours.counts(shuffled.T.copy()))
+    assert ours.counts(matrix.T).dtype == np.int64
+
+
+def test_a_feature_that_training_never_had_is_one_bin():
+    matrix = np.full((50, 2), np.nan, np.float32)
+    ours = ReferenceDistribution.fit(matrix, SPECS, ("cover",))
+    assert ours.edges == ((), ())
+    assert ours.own_counts == ((0, 50), (0, 50))
+    here = ours.counts(np.array([[1, np.nan], [2, 3]], np.float32))
+    assert here.tolist() == [[1, 1], [2, 0]]
+    assert reading(ours.stability(here)["slope"]) == "much"
+
+
+def test_infinite_values_lie_in_the_outer_bins():
+    ours = reference()
+    counts = ours.counts(np.array([[-np.inf, np.inf], [1, 1]], np.float32))
+    assert counts[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]
 
 
 def test_it_comes_back_from_json():

@@ -13,7 +13,7 @@ from hazardrank.settings import LayerSettings
 from hazardrank.sources.check_rasters import check_raster
 from hazardrank.sources.check_report import Severity, crs_text, length_text
 from hazardrank.sources.check_vectors import VectorTally, check_vectors, far_vertices
-from hazardrank.sources.rasters import RasterFacts
+from hazardrank.sources.raster_facts import RasterFacts
 from hazardrank.sources.region_sample import RegionSample, sample_raster
 from hazardrank.sources.units import possible_range
 

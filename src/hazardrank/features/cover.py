@@ -219,7 +219,8 @@ def _meets_columns(ring: FloatArray, eastings: FloatArray) -> bool:
     for s in range(len(ring)):
         low = min(low, ring[s, 0], ring[s, 2])
         high = max(high, ring[s, 0], ring[s, 2])
-    return low <= eastings[-1] and high >= eastings[0]
+    meets: bool = low <= eastings[-1] and high >= eastings[0]
+    return meets
 
 
 @njit(cache=True, nogil=True)

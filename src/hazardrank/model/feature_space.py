@@ -57,6 +57,11 @@ class Axis:
     has_missing: bool
     classes: tuple[float, ...] = ()
 
+    @property
+    def factor(self) -> float:
+        """What a unit of the feature is in the space."""
+        return self.weight / self.sd
+
     def coordinates(self, values: Matrix) -> tuple[list[Floats], Floats]:
         """Return coordinates, each of shape (n_cells,), and what to add to squared distances.
 
@@ -72,8 +77,8 @@ class Axis:
             placed = [self.weight * mark.astype(np.float64) for mark in where]
             lost = known & ~np.logical_or.reduce(where)
         else:
-            standard = (np.where(known, values, 0).astype(np.float64) - self.mean) / self.sd
-            placed = [self.weight * np.where(known, standard, 0.0)]
+            from_mean = np.where(known, values, 0).astype(np.float64) - self.mean
+            placed = [np.where(known, from_mean * self.factor, 0.0)]
             lost = np.zeros(len(values), bool)
         if self.has_missing:
             placed.append(self.weight * missing)
@@ -136,7 +141,8 @@ def embed(axes: Sequence[Axis], values: Matrix) -> tuple[Singles, Singles]:
     extra = np.zeros(len(values))
     for number, axis in enumerate(axes):
         coordinates, lost = axis.coordinates(values[:, number])
-        placed += [line.astype(np.float32) for line in coordinates]
+        with np.errstate(over="ignore"):
+            placed += [line.astype(np.float32) for line in coordinates]
         extra += lost
     return np.stack(placed), extra.astype(np.float32)
 

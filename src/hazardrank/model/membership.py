@@ -1,61 +1,42 @@
 """Whether cells lie in the model's domain: yes or no, and no more than that takes.
 
 :meth:`Applicability.judge` measures how far each cell is from the nearest training cell. A map
-of the domain only asks whether any is near enough. A training cell that was near enough for one
-of the cells before often is for the next one too, and settles it. A cell that no such witness
-settles is compared with the training cells of those leaves of a k-d tree (Bentley 1975) whose
-box lies near enough in the heaviest dimensions, a leaf at a time. Every comparison adds the same
-float32 squares in the same order as the measuring does, so that yes and no are those of the
-measured distance, to the bit.
+of the domain only asks whether any is near enough. Two kinds of witness settle most cells:
+
+* a training cell: who is near enough to it lies inside the domain;
+* a cell that was found to lie well outside: who is nearer to it than it is outside cannot lie
+  inside, by the triangle inequality, with room for rounding.
+
+What settled the cells above and beside in the raster settles most cells of a tile. For the
+others the nearest training cell is looked for in a tree, and becomes a witness itself. Every
+comparison with a training cell adds the same float32 squares in the same order as the measuring
+does, so that yes and no are those of the measured distance, to the bit.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hazardrank.model.feature_space import APART, Axis
+from hazardrank.model.band_space import TILE, BandSpace, SpaceArrays, place_strip
+from hazardrank.model.feature_space import Axis
 from hazardrank.model.nearest import Singles
+from hazardrank.model.point_tree import FARTHEST, LANES, STACK, STEP, Nodes, PointTree, search
 
-Floats = NDArray[np.float64]
-
-TILE = 64
-"""Cells looked at together."""
-_N_WITNESSES = 64
-LEAF_POINTS = 16
-"""Training cells in a leaf at most: as many float32 as the widest registers hold."""
-_BOX_DIMENSIONS = 10
-"""Dimensions, the heaviest, in which a leaf's box is looked at."""
-_STEP = 4
-"""Dimensions summed before the next look at whether it is worth going on."""
-_CELLS_PER_JOB = 16_384
-#: Room for rounding where a box rules out all training cells in it.
-_SLACK = 1.0001
-
-_STANDARDISED, _CLASS, _GAP = 0, 1, 2
-
-_Tree = tuple[Singles, Singles, Singles]
-"""Leaf, dimension, point → coordinate; and box dimension, leaf → least and largest of them."""
-
-_Space = tuple[
-    NDArray[np.int64],  # axis → band
-    Floats,  # axis → weight
-    Floats,  # axis → mean
-    Floats,  # axis → standard deviation
-    NDArray[np.bool_],  # axis → whether it holds classes
-    NDArray[np.bool_],  # axis → whether some training cell does not know it
-    Floats,  # axis → what an unseen class or gap adds to squared distances
-    NDArray[np.int64],  # dimension → kind
-    NDArray[np.int64],  # dimension → axis
-    Singles,  # dimension → class code
-]
-"""How bands become coordinates."""
+_PENDING, _INSIDE, _OUTSIDE = 0, 1, 2
+_N_WITNESSES = 12
+"""Witnesses kept for each tile of a row."""
+_SLACK = np.float32(0.9)
+"""How well the nearest training cell must be known: a share of its squared distance."""
+_STRIP_TILES = 8
+"""Tiles placed together: bands are read 2 kB at a time."""
+_MIN_CELLS_PER_JOB = 16_384
 
 
 @dataclass(frozen=True)
@@ -64,64 +45,39 @@ class Membership:
 
     Parameters
     ----------
-    axes : tuple of Axis
-        The features of the space.
-    leaves : ndarray of float32, shape (n_leaves, n_dimensions, LEAF_POINTS)
-        Training cells by leaf; infinite where a leaf has fewer.
-    lowest, highest : ndarray of float32, shape (n_box_dimensions, n_leaves)
-        The box of each leaf in the heaviest dimensions.
+    space : BandSpace
+        How bands become coordinates.
+    tree : PointTree
+        The training cells.
     limit : float32
         Largest squared distance inside the domain.
     """
 
-    axes: tuple[Axis, ...]
-    leaves: Singles
-    lowest: Singles
-    highest: Singles
+    space: BandSpace
+    tree: PointTree
     limit: np.float32
-    _dimensions: tuple[NDArray[Any], ...]
-    _lost: Floats
 
     @classmethod
     def of(cls, axes: Sequence[Axis], points: Singles, limit: np.float32) -> Membership:
-        """Sort the points into leaves and describe the axes for the kernel."""
-        parts = _leaves_of(points)
-        n_box = min(_BOX_DIMENSIONS, points.shape[1])
-        leaves = np.full((len(parts), points.shape[1], LEAF_POINTS), np.inf, np.float32)
-        for leaf, part in enumerate(parts):
-            leaves[leaf, :, : len(part)] = points[part].T
-        box = [
-            [points[part, :n_box].min(axis=0), points[part, :n_box].max(axis=0)] for part in parts
-        ]
-        boxes = np.array(box, np.float32).reshape(len(parts), 2, n_box)
-        kind, axis_of, code = [], [], []
-        for number, axis in enumerate(axes):
-            for value in axis.classes or (0.0,):
-                kind.append(_CLASS if axis.classes else _STANDARDISED)
-                axis_of.append(number)
-                code.append(value)
-            if axis.has_missing:
-                kind.append(_GAP)
-                axis_of.append(number)
-                code.append(0.0)
-        dimensions = (
-            np.array(kind, np.int64),
-            np.array(axis_of, np.int64),
-            np.array(code, np.float32),
-        )
-        lost = np.array([axis.weight**2 * (APART / 2) for axis in axes])
-        return cls(
-            tuple(axes),
-            leaves,
-            np.ascontiguousarray(boxes[:, 0].T),
-            np.ascontiguousarray(boxes[:, 1].T),
-            limit,
-            dimensions,
-            lost,
-        )
+        """Build the tree.
+
+        Parameters
+        ----------
+        axes : sequence of Axis
+            The features of the space.
+        points : ndarray of float32, shape (n_points, n_dimensions)
+            Training cells in the space.
+        limit : float32
+            Largest squared distance inside the domain.
+        """
+        return cls(BandSpace.of(axes), PointTree.of(points), limit)
 
     def outside(
-        self, bands: Singles, columns: Mapping[str, int], threads: int
+        self,
+        bands: Singles,
+        columns: Mapping[str, int],
+        threads: int,
+        row_cells: int | None = None,
     ) -> NDArray[np.bool_]:
         """Return which cells lie outside the domain.
 
@@ -133,52 +89,45 @@ class Membership:
             Feature → its band.
         threads : int
             Threads to use; no result depends on it.
+        row_cells : int, optional
+            Cells of a row of the raster; that of a square when left out. No result depends
+            on it, but cells below each other settle each other's case.
 
         Returns
         -------
         ndarray of bool, shape (n_cells,)
         """
         n_cells = bands.shape[1]
+        if self.limit < 0 or np.isinf(self.limit):
+            return np.full(n_cells, self.limit < 0)
         outside = np.empty(n_cells, np.bool_)
         bands = np.ascontiguousarray(bands)
-        space: Any = (
-            np.array([columns[axis.feature] for axis in self.axes], np.int64),
-            np.array([axis.weight for axis in self.axes]),
-            np.array([axis.mean for axis in self.axes]),
-            np.array([axis.sd for axis in self.axes]),
-            np.array([bool(axis.classes) for axis in self.axes]),
-            np.array([axis.has_missing for axis in self.axes]),
-            self._lost,
-            *self._dimensions,
-        )
+        space = self.space.arrays(columns)
+        row_cells = max(row_cells or math.isqrt(n_cells), TILE)
+        n_rows = -(-n_cells // row_cells)
+        n_jobs = max(1, min(threads, n_rows, n_cells // _MIN_CELLS_PER_JOB))
+        firsts = [n_rows * job // n_jobs * row_cells for job in range(n_jobs + 1)]
 
-        def job(first: int) -> None:
-            last = min(n_cells, first + _CELLS_PER_JOB)
-            tree = self.leaves, self.lowest, self.highest
-            _mark_outside(bands, space, tree, self.limit, first, last, outside)
+        def job(number: int) -> None:
+            begin, end = firsts[number], min(firsts[number + 1], n_cells)
+            _mark_outside(
+                bands,
+                space,
+                self.tree.points,
+                self.tree.nodes,
+                self.limit,
+                begin,
+                end,
+                row_cells,
+                outside,
+            )
 
-        firsts = range(0, n_cells, _CELLS_PER_JOB)
-        if threads > 1 and len(firsts) > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                list(pool.map(job, firsts))
+        if n_jobs > 1:
+            with ThreadPoolExecutor(n_jobs) as pool:
+                list(pool.map(job, range(n_jobs)))
         else:
-            for first in firsts:
-                job(first)
+            job(0)
         return outside
-
-
-def _leaves_of(points: Singles) -> list[NDArray[np.int64]]:
-    """Split points at the median of their widest coordinate until few are left together."""
-    waiting, leaves = [np.arange(len(points))], []
-    while waiting:
-        part = waiting.pop()
-        if len(part) <= LEAF_POINTS:
-            leaves += [part] if len(part) else []
-            continue
-        widest = int(np.argmax(np.ptp(points[part], axis=0)))
-        by_value = part[np.argsort(points[part, widest], kind="stable")]
-        waiting += [by_value[len(part) // 2 :], by_value[: len(part) // 2]]
-    return leaves
 
 
 def largest_inside(threshold: float, mean_distance: float) -> np.float32:
@@ -187,6 +136,11 @@ def largest_inside(threshold: float, mean_distance: float) -> np.float32:
     A cell lies outside if ``sqrt(squared) / mean_distance > threshold``, all in float32. That
     never falls with the square, so the last square for which it does not hold is found by
     bisection over the float32 numbers in their order.
+
+    Returns
+    -------
+    float32
+        Below 0 where even 0 lies outside; infinite where nothing does.
     """
 
     def is_outside(bits: int) -> bool:
@@ -208,179 +162,153 @@ def largest_inside(threshold: float, mean_distance: float) -> np.float32:
 @njit(cache=True, nogil=True, error_model="numpy")
 def _mark_outside(
     bands: Singles,
-    space: _Space,
-    tree: _Tree,
+    space: SpaceArrays,
+    points: Singles,
+    nodes: Nodes,
     limit: np.float32,
     begin: int,
     end: int,
+    row_cells: int,
     outside: NDArray[np.bool_],
 ) -> None:
-    """Mark the cells from `begin` to `end`: by witnesses, and the rest by the tree."""
-    leaves = tree[0]
-    n_leaves, n_dimensions = leaves.shape[0], leaves.shape[1]
-    tile = np.zeros((n_dimensions, TILE), np.float32)
-    base, total = np.zeros(TILE, np.float32), np.zeros(TILE, np.float32)
-    extra = np.zeros(TILE, np.float64)
-    near = np.zeros(TILE, np.bool_)
+    """Mark the cells from `begin`, the first of a row, to `end`."""
+    n_dimensions = points.shape[1]
+    n_columns = -(-row_cells // TILE)
+    # The witnesses that settled most cells of each tile of a row, above or in this row: the
+    # number of a training cell, or -1 - the place of a cell well outside. A cell overwritten
+    # by a newer one leaves a witness as true as any.
+    witness = np.zeros((n_columns, _N_WITNESSES), np.int64)
+    n_witnesses = np.zeros(n_columns, np.int64)
+    far = np.zeros((n_columns * _N_WITNESSES + TILE, n_dimensions), np.float32)
+    far_reach = np.full(len(far), -1, np.float32)
+    n_far = 0
+    used = np.zeros(3 * _N_WITNESSES + TILE, np.int64)
+    settled = np.zeros(len(used), np.int64)
+    tiles = np.zeros((_STRIP_TILES, n_dimensions, TILE), np.float32)
+    bases = np.zeros((_STRIP_TILES, TILE), np.float32)
+    extra = np.zeros((_STRIP_TILES, TILE), np.float64)
+    state, total = np.zeros(TILE, np.int32), np.zeros(TILE, np.float32)
     cell = np.zeros(n_dimensions, np.float32)
-    gap = np.zeros(n_leaves, np.float32)
-    of_leaf = np.zeros(LEAF_POINTS, np.float32)
-    witnesses = np.full((_N_WITNESSES, n_dimensions), np.inf, np.float32)
-    for start in range(begin, end, TILE):
-        size = min(TILE, end - start)
-        _embed(bands, start, size, space, tile, base, extra)
-        near[:] = False
-        n_left = TILE
-        for w in range(_N_WITNESSES):
-            settled = _accept(tile, base, witnesses[w], limit, total, near)
-            if settled and w:
-                for d in range(n_dimensions):
-                    ahead = witnesses[w - 1, d]
-                    witnesses[w - 1, d], witnesses[w, d] = witnesses[w, d], ahead
-            n_left -= settled
-            if not n_left:
+    waiting, least = np.zeros(STACK, np.int64), np.zeros(STACK, np.float32)
+    lanes = np.zeros(LANES, np.float32)
+    for row in range(begin, end, row_cells):
+        row_end = min(row + row_cells, end)
+        for column in range(n_columns):
+            start = row + column * TILE
+            size = min(TILE, row_end - start)
+            if size <= 0:
                 break
-        for c in range(size):
-            if not near[c]:
+            in_strip = column % _STRIP_TILES
+            if in_strip == 0:
+                n_strip = min(_STRIP_TILES * TILE, row_end - start)
+                place_strip(bands, space, start, n_strip, extra, total, tiles, bases)
+            tile, base = tiles[in_strip], bases[in_strip]
+            for c in range(TILE):
+                state[c] = _PENDING if c < size else _OUTSIDE
+            n_left, n_used = size, 0
+            for beside in (column, column - 1, column + 1):
+                for w in range(n_witnesses[beside] if 0 <= beside < n_columns else 0):
+                    if n_left == 0:
+                        break
+                    who = witness[beside, w]
+                    if who >= 0:
+                        new = _settle(tile, base, points[who], limit, _INSIDE, total, state)
+                    else:
+                        near = far_reach[-1 - who]
+                        new = _settle(tile, base, far[-1 - who], near, _OUTSIDE, total, state)
+                    if new:
+                        used[n_used], settled[n_used] = who, new
+                        n_left, n_used = n_left - new, n_used + 1
+            for c in range(size):
+                if state[c] != _PENDING:
+                    continue
                 for d in range(n_dimensions):
                     cell[d] = tile[d, c]
-                leaf, point = _find(cell, base[c], tree, limit, gap, of_leaf)
-                if leaf >= 0:
-                    for d in range(n_dimensions):
-                        cell[d] = leaves[leaf, d, point]
-                    _remember(witnesses, cell)
-                    _accept(tile, base, cell, limit, total, near)
-            outside[start + c] = not near[c]
+                best, who = search(cell, base[c], nodes, limit, _SLACK, waiting, least, lanes)
+                if best <= limit:
+                    new = _settle(tile, base, points[who], limit, _INSIDE, total, state)
+                else:
+                    state[c] = _OUTSIDE
+                    near = _reach_outside(best, base[c], limit, n_dimensions)
+                    if near < 0:
+                        continue
+                    far[n_far], far_reach[n_far] = cell, near
+                    new = 1 + _settle(tile, base, cell, near, _OUTSIDE, total, state)
+                    who = -1 - n_far
+                    n_far = (n_far + 1) % len(far)
+                used[n_used], settled[n_used] = who, new
+                n_used += 1
+            for c in range(size):
+                outside[start + c] = state[c] == _OUTSIDE
+            if n_used:
+                n_witnesses[column] = _most_useful(used[:n_used], settled, witness[column])
 
 
 @njit(nogil=True, error_model="numpy")
-def _remember(witnesses: Singles, point: Singles) -> None:
-    """Put a point before all witnesses; the last one is forgotten."""
-    for w in range(len(witnesses) - 1, 0, -1):
-        for d in range(len(point)):
-            witnesses[w, d] = witnesses[w - 1, d]
-    witnesses[0] = point
+def _most_useful(
+    used: NDArray[np.int64], settled: NDArray[np.int64], witness: NDArray[np.int64]
+) -> int:
+    """Keep the witnesses that settled most cells; return how many."""
+    n_kept = min(len(witness), len(used))
+    for w in range(n_kept):
+        most = 0
+        for u in range(len(used)):
+            most = u if settled[u] > settled[most] else most
+        settled[most] = -1
+        witness[w] = used[most]
+    return n_kept
 
 
 @njit(nogil=True, error_model="numpy")
-def _find(
-    cell: Singles,
-    base: np.float32,
-    tree: _Tree,
-    limit: np.float32,
-    gap: Singles,
-    of_leaf: Singles,
-) -> tuple[int, int]:
-    """Return leaf and place of a point near enough to a cell, -1 where there is none."""
-    leaves, lowest, highest = tree
-    most = limit * np.float32(_SLACK)
-    nothing = np.float32(0)
-    gap[:] = base
-    for d in range(len(lowest)):
-        value, low, high = cell[d], lowest[d], highest[d]
-        for leaf in range(len(gap)):
-            below, above = low[leaf] - value, value - high[leaf]
-            apart = below if below > above else above
-            apart = apart if apart > nothing else nothing
-            gap[leaf] += apart * apart
-    n_dimensions = len(cell)
-    for leaf in range(len(gap)):
-        if gap[leaf] > most:
-            continue
-        points = leaves[leaf]
-        of_leaf[:] = base
-        d = 0
-        hopeful = 1
-        while d < n_dimensions and hopeful:
-            stop = min(n_dimensions, d + _STEP)
-            for k in range(d, stop):
-                value = cell[k]
-                for p in range(LEAF_POINTS):
-                    apart = value - points[k, p]
-                    of_leaf[p] += apart * apart
-            d = stop
-            hopeful = 0
-            for p in range(LEAF_POINTS):
-                hopeful |= of_leaf[p] <= limit
-        if hopeful:
-            for p in range(LEAF_POINTS):
-                if of_leaf[p] <= limit:
-                    return leaf, p
-    return -1, -1
-
-
-@njit(nogil=True, error_model="numpy")
-def _accept(tile, base, point, limit, total, near):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Mark the cells for which a point is near enough; return how many are new."""
-    n_dimensions = len(point)
-    for c in range(TILE):
-        total[c] = base[c]
-    d = 0
-    while d < n_dimensions:
-        stop = min(n_dimensions, d + _STEP)
-        for k in range(d, stop):
-            value = point[k]
-            for c in range(TILE):
-                apart = tile[k, c] - value
-                total[c] += apart * apart
-        d = stop
-        hopeful = 0
-        for c in range(TILE):
-            hopeful |= (total[c] <= limit) & (not near[c])
-        if not hopeful:
-            return 0
-    new = 0
-    for c in range(TILE):
-        if total[c] <= limit and not near[c]:
-            near[c] = True
-            new += 1
-    return new
-
-
-@njit(nogil=True, error_model="numpy")
-def _embed(
-    bands: Singles,
-    start: int,
-    size: int,
-    space: _Space,
+def _settle(
     tile: Singles,
     base: Singles,
-    extra: Floats,
-) -> None:
-    """Place cells in the space as :func:`~hazardrank.model.feature_space.embed` does.
-
-    The last tile is filled up with copies of its first cell.
-    """
-    band_of, weight, mean, sd, is_class, has_missing, lost, kind, axis_of, code = space
-    for d in range(len(kind)):
-        axis = axis_of[d]
-        values = bands[band_of[axis]]
-        for c in range(TILE):
-            value = values[start + (c if c < size else 0)]
-            known = np.isfinite(value)
-            if kind[d] == _STANDARDISED:
-                standard = (np.float64(value) - mean[axis]) / sd[axis]
-                tile[d, c] = np.float32(weight[axis] * standard) if known else np.float32(0)
-            elif kind[d] == _CLASS:
-                here = 1.0 if known and value == code[d] else 0.0
-                tile[d, c] = np.float32(weight[axis] * here)
-            else:
-                tile[d, c] = np.float32(0.0 if known else weight[axis])
-    extra[:] = 0.0
-    for axis in range(len(band_of)):
-        if has_missing[axis] and not is_class[axis]:
-            continue
-        values = bands[band_of[axis]]
-        for c in range(TILE):
-            value = values[start + (c if c < size else 0)]
-            gone = not has_missing[axis]
-            if np.isfinite(value):
-                gone = is_class[axis]
-                if gone:
-                    for d in range(len(kind)):
-                        if axis_of[d] == axis and kind[d] == _CLASS and value == code[d]:
-                            gone = False
-            if gone:
-                extra[c] += lost[axis]
+    witness: Singles,
+    reach: np.float32,
+    says: int,
+    total: Singles,
+    state: NDArray[np.int32],
+) -> int:
+    """Settle the pending cells within reach of a witness; return how many."""
     for c in range(TILE):
-        base[c] = np.float32(extra[c])
+        total[c] = base[c]
+    for d in range(0, len(witness), STEP):
+        t0, t1, t2, t3 = tile[d], tile[d + 1], tile[d + 2], tile[d + 3]
+        w0, w1, w2, w3 = witness[d], witness[d + 1], witness[d + 2], witness[d + 3]
+        for c in range(TILE):
+            apart = t0[c] - w0
+            added = total[c] + apart * apart
+            apart = t1[c] - w1
+            added += apart * apart
+            apart = t2[c] - w2
+            added += apart * apart
+            apart = t3[c] - w3
+            total[c] = added + apart * apart
+        near = np.int32(0)
+        for c in range(TILE):
+            near |= np.int32(total[c] <= reach) & np.int32(state[c] == _PENDING)
+        if not near:
+            return 0
+    n_settled = np.int32(0)
+    for c in range(TILE):
+        new = np.int32(total[c] <= reach) & np.int32(state[c] == _PENDING)
+        state[c] = says if new else state[c]
+        n_settled += new
+    return int(n_settled)
+
+
+@njit(nogil=True, error_model="numpy")
+def _reach_outside(best: np.float32, base: np.float32, limit: np.float32, n: int) -> np.float32:
+    """Return within what squared distance of a cell outside no cell lies inside; -1 for none.
+
+    No training cell is nearer to it than the square root of ``max(limit, _SLACK * best)``, so
+    none is near enough to a cell less far from it than that exceeds the root of `limit`. A sum
+    of `n` float32 squares is right to ``(n + 3) 2**-24`` of itself, or to 1e-37 where squares
+    vanish; twice that and more is allowed for.
+    """
+    if best == FARTHEST or base > 0:
+        return np.float32(-1)
+    room = (n + 8) * 2.0**-23
+    nearest = math.sqrt(max(np.float64(limit), np.float64(_SLACK) * best) * (1 - room))
+    reach = nearest - math.sqrt(limit * (1 + room)) - 1e-15
+    return np.float32(reach * reach * (1 - 2 * room) if reach > 1e-14 else -1.0)

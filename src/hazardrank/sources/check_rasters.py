@@ -16,7 +16,7 @@ from hazardrank.sources.check_report import (
     crs_text,
     length_text,
 )
-from hazardrank.sources.rasters import RasterFacts
+from hazardrank.sources.raster_facts import RasterFacts
 from hazardrank.sources.region_sample import RegionSample, sample_raster
 from hazardrank.sources.units import UNIT_RANGES, possible_range
 

@@ -17,7 +17,7 @@ from hazardrank.grid import SurveyGrid
 from hazardrank.settings import LayerSettings, RegionSettings
 from hazardrank.sources.geometries import reproject_bounds
 from hazardrank.sources.paths import must_exist
-from hazardrank.sources.rasters import RasterFacts
+from hazardrank.sources.raster_facts import RasterFacts
 from hazardrank.sources.region import region_grid
 from hazardrank.sources.vector_files import VectorFile
 

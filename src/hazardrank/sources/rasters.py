@@ -1,362 +1,48 @@
-"""Raster layers: any CRS, resolution, dtype and nodata, warped onto the cells block by block.
+"""Raster layers: any CRS, resolution, dtype and nodata, brought onto the cells block by block.
 
-The same value comes out for a cell whatever the block: every warp happens on one lattice
-that starts at the origin of the region's CRS, with GDAL's exact transformer (no
-interpolation along scanlines), a fixed kernel scale, and fixed tiles of that lattice. GDAL
-may choose none of these per request, as it otherwise does.
+The same value comes out for a cell whatever the block: places in the raster are measured
+from the origin of the region's CRS (:mod:`.lattice`), and a cell's value depends on its
+place and on the pixels around it alone (:mod:`.warp`). Only the window of pixels that a
+block needs is read; a raster on the cells is read as it is.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-import warnings
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.transform import Affine
+from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from hazardrank.errors import LayerError
 from hazardrank.grid import SurveyGrid
 from hazardrank.settings import LayerSettings
 from hazardrank.sources.catalogue import layer_of_kind
-from hazardrank.sources.classes import ClassTable, fractions_of_codes
-from hazardrank.sources.geometries import reproject_bounds, transformer
+from hazardrank.sources.classes import MISSING, ClassTable, fractions_of_codes
+from hazardrank.sources.lattice import Lattice, Net, window_of
 from hazardrank.sources.layers import all_class_names
 from hazardrank.sources.paths import must_exist
+from hazardrank.sources.raster_facts import RasterFacts
+from hazardrank.sources.warp import average, bilinear, nearest
 
-#: Side of the tiles that are warped as one, in lattice pixels.
-TILE = 64
 #: Most samples along a cell's side for class shares.
 MOST_SAMPLES = 16
-#: Samples counted at a time for class shares.
-SAMPLES_AT_ONCE = 2**20
+#: Pixels or samples held at a time.
+MOST_PIXELS = 2**22
 #: GDAL's block cache; its default, 5 % of the machine's memory, would grow with the region.
 GDAL_CACHE_BYTES = 32 * 2**20
 
-_METHODS = {"nearest": "NearestNeighbour", "bilinear": "Bilinear", "average": "Average"}
+_BLENDS: Mapping[str, Any] = {"bilinear": bilinear, "average": average}
+_EXACT_IN_FLOAT32 = ("uint8", "int8", "uint16", "int16", "float32")
 
-
-@dataclass(frozen=True)
-class RasterFacts:
-    """What is known of a raster band before any of it is read.
-
-    Parameters
-    ----------
-    path : str
-        Resolved path.
-    band : int
-        Band, from 1.
-    crs : str
-        CRS, as WKT or code.
-    transform : Affine
-        From (column, row) to coordinates.
-    width, height : int
-        Size in pixels.
-    dtype : str
-        Type of the values in the file.
-    nodata : float or None
-        Value in the file that means missing. NaN always does.
-    has_mask : bool
-        Whether the file has a mask of its own.
-    scale, offset : float
-        ``value = stored * scale + offset``.
-    where : str
-        What messages name: the settings key and the path.
-    """
-
-    path: str
-    band: int
-    crs: str
-    transform: Affine
-    width: int
-    height: int
-    dtype: str
-    nodata: float | None
-    has_mask: bool
-    scale: float
-    offset: float
-    where: str
-
-    @classmethod
-    def of(cls, path: str, layer: LayerSettings, key: str) -> RasterFacts:
-        """Look into a raster.
-
-        Raises
-        ------
-        LayerError
-            If it cannot be opened, has no such band, no CRS or values that are no numbers.
-        """
-        shown = f"region.layers.{key} ({path})"
-        try:
-            with warnings.catch_warnings(), ExitStack() as stack:
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)  # refused below
-                source = stack.enter_context(rasterio.open(path))
-                if layer.band > source.count:
-                    raise LayerError(
-                        f"has no band {layer.band}; it has {source.count}",
-                        where=shown,
-                        remedy="Set `band`, counted from 1.",
-                    )
-                at = layer.band - 1
-                dtype = str(source.dtypes[at])
-                nodata = source.nodatavals[at] if layer.nodata is None else layer.nodata
-                return cls(
-                    path,
-                    layer.band,
-                    _crs_of(source, layer, shown),
-                    source.transform,
-                    source.width,
-                    source.height,
-                    dtype,
-                    _stored_nodata(nodata, dtype, shown),
-                    MaskFlags.per_dataset in source.mask_flag_enums[at],
-                    float(source.scales[at]),
-                    float(source.offsets[at]),
-                    shown,
-                )
-        except RasterioError as error:
-            raise LayerError(f"cannot be read as a raster ({error})", where=shown) from None
-
-    def pixel_m(self, grid: SurveyGrid) -> float:
-        """Return the side of a pixel in metres, measured in the middle of the region."""
-        back = reproject_bounds(grid.bounds, grid.crs, self.crs)
-        middle = _at(self.transform, self.width / 2, self.height / 2)
-        if back is not None:
-            middle = (back[0] + back[2]) / 2, (back[1] + back[3]) / 2
-        col, row = _at(~self.transform, *middle)
-        col, row = min(max(col, 0.0), self.width), min(max(row, 0.0), self.height)
-        corners = (col, row), (col + 1, row), (col, row + 1)
-        points = np.array([_at(self.transform, *corner) for corner in corners])
-        change = transformer(self.crs, grid.crs)
-        if change is not None:
-            points = np.column_stack(change.transform(points[:, 0], points[:, 1]))
-        side = math.sqrt(math.dist(points[0], points[1]) * math.dist(points[0], points[2]))
-        if not math.isfinite(side):
-            raise LayerError(
-                f"has no place in {grid.crs}",
-                where=self.where,
-                remedy="Check that the file's CRS is right.",
-            )
-        return side
-
-
-def _at(transform: Affine, first: float, second: float) -> tuple[float, float]:
-    """Apply a transform; affine 2 knows no ``@`` and affine 3 warns of ``*``."""
-    a, b, c, d, e, f = transform[:6]
-    return a * first + b * second + c, d * first + e * second + f
-
-
-def _crs_of(source: Any, layer: LayerSettings, shown: str) -> str:
-    if source.transform.is_identity:
-        raise LayerError(
-            "has no georeference",
-            where=shown,
-            remedy="Georeference it (QGIS: Georeferencer), or put its world file beside it.",
-        )
-    if source.crs is None and layer.crs is None:
-        raise LayerError(
-            "does not say its CRS",
-            where=shown,
-            remedy="Write it into the file (gdal_edit -a_srs), or give `crs` in the layer's "
-            "settings.",
-        )
-    return str(source.crs.to_wkt()) if source.crs is not None else str(layer.crs)
-
-
-def _stored_nodata(nodata: float | None, dtype: str, shown: str) -> float | None:
-    """Return nodata as the file's type holds it."""
-    kind = np.dtype(dtype).kind
-    if kind not in "iuf":
-        raise LayerError(f"holds values of type {dtype}, which are no numbers", where=shown)
-    if nodata is None or dtype != "float32":
-        return nodata
-    with np.errstate(over="ignore"):
-        return float(np.float32(nodata))
-
-
-class _Lattice:
-    """One raster on the lattice of a pixel size, origin at the CRS's; for one thread.
-
-    Parameters
-    ----------
-    facts : RasterFacts
-        The raster.
-    crs : str
-        The region's CRS.
-    pixel_m : float
-        Side of a lattice pixel; ``pixel_m`` times any whole number must be exact.
-    method : str
-        ``nearest``, ``bilinear`` or ``average``.
-    scale : float
-        Lattice pixels per source pixel, at most 1: widens the bilinear kernel.
-    """
-
-    def __init__(
-        self, facts: RasterFacts, crs: str, pixel_m: float, method: str, scale: float
-    ) -> None:
-        self._facts = facts
-        self._crs = crs
-        self._pixel_m = pixel_m
-        self._method = method
-        self._scale = scale
-        self._origin = self._nested_origin()
-        self._dataset: Any = None
-        self._tiles = (0, 0, 0, 0)
-
-    def read(self, north: int, west: int, n_rows: int, n_cols: int) -> NDArray[np.float64]:
-        """Return lattice pixels, shape (n_rows, n_cols), NaN where missing.
-
-        Parameters
-        ----------
-        north, west : int
-            Northern and western edge, in lattice pixels from the CRS's origin.
-        n_rows, n_cols : int
-            Shape.
-        """
-        if self._origin is not None:
-            return self._read_nested(north, west, n_rows, n_cols)
-        self._cover(-north, west, n_rows, n_cols)
-        top, left = self._tiles[0] * TILE, self._tiles[1] * TILE
-        window = Window(west - left, -north - top, n_cols, n_rows)
-        values: NDArray[np.float64] = self._dataset.read(1, window=window)
-        return values
-
-    def close(self) -> None:
-        """Close the dataset."""
-        if self._dataset is not None:
-            self._dataset.close()
-            self._dataset = None
-
-    # -- the raster's pixels are lattice pixels: read them as they are
-
-    def _nested_origin(self) -> tuple[int, int] | None:
-        """Return the raster's northern and western edge on the lattice, if it nests."""
-        step_col, turn_col, west, turn_row, step_row, north = self._facts.transform[:6]
-        pixel_m = self._pixel_m
-        if transformer(self._facts.crs, self._crs) is not None or turn_col or turn_row:
-            return None
-        if abs(step_col - pixel_m) > 1e-9 * pixel_m or abs(step_row + pixel_m) > 1e-9 * pixel_m:
-            return None
-        origin = round(north / pixel_m), round(west / pixel_m)
-        off = max(abs(north / pixel_m - origin[0]), abs(west / pixel_m - origin[1]))
-        return origin if off < 1e-6 else None
-
-    def _read_nested(self, north: int, west: int, n_rows: int, n_cols: int) -> NDArray[np.float64]:
-        assert self._origin is not None
-        facts = self._facts
-        row, col = self._origin[0] - north, west - self._origin[1]
-        values = np.full((n_rows, n_cols), np.nan)
-        rows = max(row, 0), min(row + n_rows, facts.height)
-        cols = max(col, 0), min(col + n_cols, facts.width)
-        if rows[0] >= rows[1] or cols[0] >= cols[1]:
-            return values
-        if self._dataset is None:
-            self._dataset = rasterio.open(facts.path)
-        window = Window(cols[0], rows[0], cols[1] - cols[0], rows[1] - rows[0])
-        found = self._dataset.read(facts.band, window=window).astype(np.float64)
-        if facts.nodata is not None:
-            found[found == facts.nodata] = np.nan
-        if facts.has_mask:
-            found[self._dataset.read_masks(facts.band, window=window) == 0] = np.nan
-        values[rows[0] - row : rows[1] - row, cols[0] - col : cols[1] - col] = found
-        return values
-
-    # -- anything else: warp tiles of the lattice
-
-    def _cover(self, top: int, left: int, n_rows: int, n_cols: int) -> None:
-        """Open a dataset of whole lattice tiles that covers the pixels asked for.
-
-        It reaches as far again beyond them, and keeps covering what it covered before:
-        its size costs nothing, since tiles are warped when they are read.
-        """
-        needed = (
-            math.floor(top / TILE),
-            math.floor(left / TILE),
-            math.ceil((top + n_rows) / TILE),
-            math.ceil((left + n_cols) / TILE),
-        )
-        have = self._tiles
-        if self._dataset is not None:
-            if needed[:2] >= have[:2] and _within(needed, have):
-                return
-            needed = (
-                min(needed[0], have[0]),
-                min(needed[1], have[1]),
-                max(needed[2], have[2]),
-                max(needed[3], have[3]),
-            )
-        spare = max(needed[2] - needed[0], needed[3] - needed[1])
-        self.close()
-        self._tiles = (
-            needed[0] - spare,
-            needed[1] - spare,
-            needed[2] + spare,
-            needed[3] + spare,
-        )
-        self._dataset = rasterio.open(self._document())
-
-    def _document(self) -> str:
-        """Return the lattice's warped dataset in GDAL's VRT form.
-
-        rasterio's ``WarpedVRT`` would do, but with ``tolerance=0`` it sets no transformer at
-        all (1.4.4), and it warps every band of the file.
-        """
-        top, left, bottom, right = (edge * TILE for edge in self._tiles)
-        facts, pixel_m = self._facts, self._pixel_m
-        place = Affine(pixel_m, 0, left * pixel_m, 0, -pixel_m, -top * pixel_m)
-        crs = escape(rasterio.crs.CRS.from_user_input(self._crs).to_wkt())
-        source_crs = escape(rasterio.crs.CRS.from_user_input(facts.crs).to_wkt())
-        nodata = facts.nodata
-        if nodata is None and np.dtype(facts.dtype).kind == "f":
-            nodata = math.nan
-        missing = "" if nodata is None else f"<SrcNoDataReal>{nodata!r}</SrcNoDataReal>"
-        return f"""
-<VRTDataset rasterXSize="{right - left}" rasterYSize="{bottom - top}"
- subClass="VRTWarpedDataset">
-<SRS>{crs}</SRS><GeoTransform>{_listed(place)}</GeoTransform>
-<VRTRasterBand dataType="Float64" band="1" subClass="VRTWarpedRasterBand">
-<NoDataValue>nan</NoDataValue></VRTRasterBand>
-<BlockXSize>{TILE}</BlockXSize><BlockYSize>{TILE}</BlockYSize>
-<GDALWarpOptions>
-<WarpMemoryLimit>1e8</WarpMemoryLimit>
-<ResampleAlg>{_METHODS[self._method]}</ResampleAlg>
-<WorkingDataType>Float64</WorkingDataType>
-<Option name="INIT_DEST">NO_DATA</Option>
-<Option name="XSCALE">{self._scale!r}</Option><Option name="YSCALE">{self._scale!r}</Option>
-<Option name="SOURCE_EXTRA">8</Option><Option name="SAMPLE_GRID">YES</Option>
-<SourceDataset relativeToVRT="0">{escape(facts.path)}</SourceDataset>
-<Transformer><GenImgProjTransformer>
-<SrcGeoTransform>{_listed(facts.transform)}</SrcGeoTransform>
-<SrcInvGeoTransform>{_listed(~facts.transform)}</SrcInvGeoTransform>
-<DstGeoTransform>{_listed(place)}</DstGeoTransform>
-<DstInvGeoTransform>{_listed(~place)}</DstInvGeoTransform>
-<ReprojectTransformer><ReprojectionTransformer>
-<SourceSRS>{source_crs}</SourceSRS><TargetSRS>{crs}</TargetSRS>
-</ReprojectionTransformer></ReprojectTransformer>
-</GenImgProjTransformer></Transformer>
-<BandList><BandMapping src="{facts.band}" dst="1">{missing}
-<DstNoDataReal>nan</DstNoDataReal></BandMapping></BandList>
-</GDALWarpOptions></VRTDataset>""".strip()
-
-
-def _within(inner: tuple[int, int, int, int], outer: tuple[int, int, int, int]) -> bool:
-    starts = inner[0] >= outer[0] and inner[1] >= outer[1]
-    return starts and inner[2] <= outer[2] and inner[3] <= outer[3]
-
-
-def _listed(transform: Affine) -> str:
-    return ", ".join(repr(float(value)) for value in transform.to_gdal())
+Convert = Callable[[NDArray[Any]], NDArray[Any]]
+"""Pixels as stored → pixels as kernels take them."""
 
 
 def choose_method(layer: LayerSettings, pixel_m: float, cell_size_m: float) -> str:
@@ -402,7 +88,8 @@ class RasterStore:
         self._data_dir = data_dir
         self._grid = grid
         self._facts: dict[str, tuple[RasterFacts, float]] = {}
-        self._opened: list[_Lattice] = []
+        self._tables: dict[str, ClassTable] = {}
+        self._opened: list[Any] = []
         self._local = threading.local()
         self._lock = threading.Lock()
 
@@ -417,13 +104,17 @@ class RasterStore:
         layer = layer_of_kind(self._catalogue, key, ("continuous",))
         facts, pixel_m = self._look(key, layer)
         grid.offset_in(self._grid)
-        method = choose_method(layer, pixel_m, grid.cell_size_m)
-        scale = min(1.0, pixel_m / grid.cell_size_m)
-        lattice = self._lattice(key, facts, float(grid.cell_size_m), method, scale)
-        values = _read(lattice, facts, grid.north_cell, grid.west_cell, grid.n_rows, grid.n_cols)
+        source = _Source(facts, self._dataset, _numbers(facts))
+        lattice = Lattice(facts, grid.crs, float(grid.cell_size_m))
+        origin = lattice.nested_origin()
+        if origin is not None:
+            values = _on_the_cells(source, origin, grid, 1, np.nan)
+        else:
+            method = choose_method(layer, pixel_m, grid.cell_size_m)
+            values = _warped(source, lattice, grid, method)
         if facts.scale != 1 or facts.offset != 0:
-            values = values * facts.scale + facts.offset
-        return values.astype(np.float32)
+            values = values.astype(np.float64) * facts.scale + facts.offset
+        return values.astype(np.float32, copy=False)
 
     def class_names(self, key: str) -> tuple[str, ...]:
         """Return the class names of a categorical raster in code order, ``other`` last."""
@@ -432,9 +123,9 @@ class RasterStore:
     def fractions(self, key: str, grid: SurveyGrid) -> NDArray[np.float32]:
         """Return the share of each cell each class covers, shape (n_classes, rows, cols).
 
-        Each cell is sampled at the nearest pixel on a regular raster of points
-        (:func:`samples_per_side`). Shares refer to the samples that have data; NaN where
-        none has.
+        Where the cells are made of whole pixels, each is counted once. Any other raster is
+        sampled at the nearest pixel on regular points (:func:`samples_per_side`). Shares
+        refer to the pixels or samples that have data; NaN where none has.
 
         Raises
         ------
@@ -444,31 +135,30 @@ class RasterStore:
         layer = layer_of_kind(self._catalogue, key, ("categorical",))
         facts, pixel_m = self._look(key, layer)
         grid.offset_in(self._grid)
-        table = ClassTable.of(layer)
-        k = samples_per_side(pixel_m, grid.cell_size_m)
-        lattice = self._lattice(key, facts, grid.cell_size_m / k, "nearest", 1.0)
+        table = self._table(key, layer, facts)
+        source = _Source(facts, self._dataset, table.places)
+        k = max(1, round(grid.cell_size_m / pixel_m))
+        origin = Lattice(facts, grid.crs, grid.cell_size_m / k).nested_origin()
+        if origin is None:
+            k = samples_per_side(pixel_m, grid.cell_size_m)
+        lattice = Lattice(facts, grid.crs, grid.cell_size_m / k)
         shares = np.empty((table.n_classes, *grid.shape), np.float32)
-        side = max(1, math.isqrt(SAMPLES_AT_ONCE) // k)
-        for part in grid.blocks(side):
-            codes = _read(
-                lattice,
-                facts,
-                part.north_cell * k,
-                part.west_cell * k,
-                part.n_rows * k,
-                part.n_cols * k,
-            )
+        for part in _halved(grid, MOST_PIXELS // k**2):
+            if origin is not None:
+                places = _on_the_cells(source, origin, part, k, MISSING)
+            else:
+                places = _sampled(source, lattice, part, k)
             row, col = part.offset_in(grid)
             shares[:, row : row + part.n_rows, col : col + part.n_cols] = fractions_of_codes(
-                table.places(codes), k, table.n_classes
+                places, k, table.n_classes
             )
         return shares
 
     def close(self) -> None:
         """Close all datasets, of every thread. Reading again opens them anew."""
         with self._lock:
-            for lattice in self._opened:
-                lattice.close()
+            for dataset in self._opened:
+                dataset.close()
             self._opened.clear()
             self._local = threading.local()
 
@@ -481,23 +171,177 @@ class RasterStore:
                 self._facts[key] = facts, facts.pixel_m(self._grid)
             return self._facts[key]
 
-    def _lattice(
-        self, key: str, facts: RasterFacts, pixel_m: float, method: str, scale: float
-    ) -> _Lattice:
-        """Return this thread's dataset of a layer."""
-        lattices: dict[str, _Lattice] = self._local.__dict__.setdefault("lattices", {})
-        if key not in lattices:
-            lattices[key] = _Lattice(facts, self._grid.crs, pixel_m, method, scale)
+    def _table(self, key: str, layer: LayerSettings, facts: RasterFacts) -> ClassTable:
+        if key not in self._tables:
+            self._tables[key] = ClassTable.of(layer, facts.nodata)
+        return self._tables[key]
+
+    def _dataset(self, path: str) -> Any:
+        """Return this thread's dataset of a file."""
+        datasets: dict[str, Any] = self._local.__dict__.setdefault("datasets", {})
+        if path not in datasets:
+            datasets[path] = rasterio.open(path)
             with self._lock:
-                self._opened.append(lattices[key])
-        return lattices[key]
+                self._opened.append(datasets[path])
+        return datasets[path]
 
 
-def _read(
-    lattice: _Lattice, facts: RasterFacts, north: int, west: int, n_rows: int, n_cols: int
+# ---------------------------------------------------------------------- pixels of a file
+
+
+class _Source:
+    """One band: pixels by window, as the kernels take them.
+
+    Parameters
+    ----------
+    facts : RasterFacts
+        The band.
+    dataset : callable
+        Path → this thread's dataset.
+    convert : callable
+        Pixels as stored → numbers or places of classes, without the file's own mask.
+    """
+
+    def __init__(self, facts: RasterFacts, dataset: Callable[[str], Any], convert: Convert) -> None:
+        self.facts = facts
+        self._dataset = dataset
+        self._convert = convert
+
+    def pixels(self, top: int, left: int, n_rows: int, n_cols: int) -> NDArray[Any]:
+        """Return a window that lies in the raster, shape (n_rows, n_cols)."""
+        facts, window = self.facts, Window(left, top, n_cols, n_rows)
+        try:
+            with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
+                dataset = self._dataset(facts.path)
+                pixels = self._convert(dataset.read(facts.band, window=window))
+                if facts.has_mask:
+                    masked = dataset.read_masks(facts.band, window=window) == 0
+                    pixels[masked] = np.nan if pixels.dtype.kind == "f" else MISSING
+        except RasterioError as error:
+            raise LayerError(f"cannot be read ({error})", where=facts.where) from None
+        return pixels
+
+
+def _numbers(facts: RasterFacts) -> Convert:
+    """Return how stored pixels become numbers, NaN where missing."""
+    dtype = np.float32 if facts.dtype in _EXACT_IN_FLOAT32 else np.float64
+
+    def convert(stored: NDArray[Any]) -> NDArray[Any]:
+        numbers = stored.astype(dtype, copy=False)
+        if facts.nodata is not None and not math.isnan(facts.nodata):
+            numbers[stored == facts.nodata] = np.nan
+        return numbers
+
+    return convert
+
+
+# -------------------------------------------------------------------- pixels onto cells
+
+
+def _on_the_cells(
+    source: _Source, origin: tuple[int, int], grid: SurveyGrid, k: int, missing: Any
+) -> NDArray[Any]:
+    """Return the pixels of a block whose cells are `k` × `k` pixels, as they are.
+
+    Parameters
+    ----------
+    source : _Source
+        The band.
+    origin : tuple of int
+        Its northern and western edge, in pixels from the CRS's origin.
+    grid : SurveyGrid
+        The block.
+    k : int
+        Pixels along a cell's side.
+    missing : float or int
+        Outside of the raster.
+    """
+    facts = source.facts
+    n_rows, n_cols = grid.n_rows * k, grid.n_cols * k
+    row, col = origin[0] - grid.north_cell * k, grid.west_cell * k - origin[1]
+    top, bottom = max(row, 0), min(row + n_rows, facts.height)
+    left, right = max(col, 0), min(col + n_cols, facts.width)
+    if (top, bottom, left, right) == (row, row + n_rows, col, col + n_cols):
+        return source.pixels(top, left, n_rows, n_cols)
+    if top >= bottom or left >= right:
+        return np.full((n_rows, n_cols), missing, source.pixels(0, 0, 1, 1).dtype)
+    pixels = source.pixels(top, left, bottom - top, right - left)
+    around = np.full((n_rows, n_cols), missing, pixels.dtype)
+    around[top - row : bottom - row, left - col : right - col] = pixels
+    return around
+
+
+def _warped(
+    source: _Source, lattice: Lattice, grid: SurveyGrid, method: str
 ) -> NDArray[np.float64]:
-    try:
-        with rasterio.Env(GDAL_CACHEMAX=GDAL_CACHE_BYTES):
-            return lattice.read(north, west, n_rows, n_cols)
-    except RasterioError as error:
-        raise LayerError(f"cannot be read ({error})", where=facts.where) from None
+    values = np.empty(grid.shape)
+    for part, net, window in _windows(source.facts, lattice, grid):
+        row, col = part.offset_in(grid)
+        out = values[row : row + part.n_rows, col : col + part.n_cols]
+        if not (window[2] and window[3]):
+            out[...] = np.nan
+            continue
+        pixels = source.pixels(*window)
+        if method == "nearest":
+            out[...] = _nearest(pixels, window, net, np.nan)
+        else:
+            _BLENDS[method](pixels, *window[:2], *_arguments(net), out)
+    return values
+
+
+def _sampled(source: _Source, lattice: Lattice, grid: SurveyGrid, k: int) -> NDArray[np.int16]:
+    """Return the nearest pixels to `k` × `k` points in each cell of a block."""
+    samples = np.empty((grid.n_rows * k, grid.n_cols * k), np.int16)
+    for part, net, window in _windows(source.facts, lattice, grid, k):
+        row, col = (k * start for start in part.offset_in(grid))
+        out = samples[row : row + k * part.n_rows, col : col + k * part.n_cols]
+        if window[2] and window[3]:
+            out[...] = _nearest(source.pixels(*window), window, net, MISSING)
+        else:
+            out[...] = MISSING
+    return samples
+
+
+def _nearest(
+    pixels: NDArray[Any], window: tuple[int, int, int, int], net: Net, missing: Any
+) -> NDArray[Any]:
+    out = np.empty(net.shape, pixels.dtype)
+    top, left = window[:2]
+    nearest(pixels, top, left, *_arguments(net), pixels.dtype.type(missing), out)
+    return out
+
+
+def _arguments(net: Net) -> tuple[NDArray[np.float64], NDArray[np.float64], int, int, int, int]:
+    return net.across, net.down, net.shift, net.period, net.south, net.east
+
+
+def _windows(
+    facts: RasterFacts, lattice: Lattice, grid: SurveyGrid, k: int = 1
+) -> Iterator[tuple[SurveyGrid, Net, tuple[int, int, int, int]]]:
+    """Yield parts of a block with their places and windows, none above `MOST_PIXELS`.
+
+    Places are those of `k` × `k` points in each cell.
+    """
+    net = lattice.net(grid.north_cell * k, grid.west_cell * k, grid.n_rows * k, grid.n_cols * k)
+    window = window_of(net, facts)
+    if window[2] * window[3] <= MOST_PIXELS or grid.n_cells == 1:
+        yield grid, net, window
+        return
+    for half in _halves(grid):
+        yield from _windows(facts, lattice, half, k)
+
+
+def _halved(grid: SurveyGrid, most_cells: int) -> Iterator[SurveyGrid]:
+    """Yield parts of a block of at most so many cells, or of one."""
+    if grid.n_cells <= max(most_cells, 1):
+        yield grid
+        return
+    for half in _halves(grid):
+        yield from _halved(half, most_cells)
+
+
+def _halves(grid: SurveyGrid) -> tuple[SurveyGrid, SurveyGrid]:
+    rows, cols = grid.shape
+    if rows >= cols:
+        return grid.part(0, 0, rows // 2, cols), grid.part(rows // 2, 0, rows - rows // 2, cols)
+    return grid.part(0, 0, rows, cols // 2), grid.part(0, cols // 2, rows, cols - cols // 2)

@@ -13,7 +13,8 @@ from rasterio.windows import Window
 
 from hazardrank.grid import Bounds, SurveyGrid
 from hazardrank.sources.geometries import transformer
-from hazardrank.sources.rasters import GDAL_CACHE_BYTES, RasterFacts
+from hazardrank.sources.raster_facts import RasterFacts
+from hazardrank.sources.rasters import GDAL_CACHE_BYTES
 
 #: Points along the longer side of the lattice.
 POINTS_A_SIDE = 400
