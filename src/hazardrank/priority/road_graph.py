@@ -199,7 +199,7 @@ def access_gains(
         nothing = np.zeros(len(graph))
         return Access(nothing, nothing, nothing, float(at_node.sum()), off_road)
     open_m = _lengths_to(graph, np.where(closed, np.inf, graph.lengths_m), goals)
-    ways = _wanted_ways(graph, closed, goals, closed_factor)
+    ways = wanted_ways(graph, closed, goals, closed_factor)
     cut_off = np.isinf(open_m)
     reconnected = cut_off & np.isfinite(ways.lengths_m)
     detour_m = np.zeros(len(open_m))
@@ -215,7 +215,7 @@ def access_gains(
 
 
 @dataclass(frozen=True)
-class _Ways:
+class Ways:
     """The tree of ways to the goals: by node, its length, the next node, and the piece there.
 
     ``order`` has the nodes from the goals outward.
@@ -227,9 +227,9 @@ class _Ways:
     order: IndexArray
 
 
-def _wanted_ways(
+def wanted_ways(
     graph: RoadGraph, closed: BoolArray, goals: IndexArray, closed_factor: float
-) -> _Ways:
+) -> Ways:
     """Return the ways that are cheapest with closed road dearer than open road."""
     cost, before, _ = dijkstra(
         graph.matrix(np.where(closed, closed_factor, 1.0) * graph.lengths_m),
@@ -242,7 +242,7 @@ def _wanted_ways(
     lengths_m = np.full(len(graph.nodes), np.inf)
     lengths_m[goals] = 0.0
     _add_up(order, before.astype(np.int64), step, graph.lengths_m, lengths_m)
-    return _Ways(lengths_m, before.astype(np.int64), step, order)
+    return Ways(lengths_m, before.astype(np.int64), step, order)
 
 
 def _lengths_to(graph: RoadGraph, weight: FloatArray, goals: IndexArray) -> FloatArray:
