@@ -64,6 +64,7 @@ from hazardrank.settings.region import (
     TableSettings,
 )
 from hazardrank.settings.score import ScoreSettings
+from hazardrank.settings.survey_plan import AnyPlanSettings, SurveyPlanSettings
 from hazardrank.settings.tasks import BarrierSettings, CandidateSettings, TaskSettings
 from hazardrank.settings.validation import (
     PROXY_PATTERNS,
@@ -79,6 +80,7 @@ __all__ = [
     "AccessSettings",
     "AnyCriterionSettings",
     "AnyFamilySettings",
+    "AnyPlanSettings",
     "AnySettings",
     "ApplicabilitySettings",
     "BackgroundSettings",
@@ -123,6 +125,7 @@ __all__ = [
     "Settings",
     "Share",
     "SimulateSettings",
+    "SurveyPlanSettings",
     "TableContextSettings",
     "TableSettings",
     "TaskSettings",

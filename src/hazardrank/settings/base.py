@@ -58,7 +58,7 @@ def validate(kind: type[AnySettings], values: Mapping[str, Any], prefix: str = "
 
 
 def _problem(kind: type[Settings], prefix: str, detail: Any) -> str:
-    steps = [str(step) for step in detail["loc"] if not _is_type_tag(str(step))]
+    steps = [str(step) for step in _without_kinds(kind, detail["loc"]) if not _is_type_tag(step)]
     path = ".".join([*([prefix] if prefix else []), *steps]) or "settings"
     if detail["type"] == "extra_forbidden":
         known = _known_keys(kind, detail["loc"][:-1])
@@ -73,27 +73,47 @@ def _problem(kind: type[Settings], prefix: str, detail: Any) -> str:
     return f"{path}{shown[:160]}: {message}"
 
 
-def _is_type_tag(step: str) -> bool:
+def _is_type_tag(step: int | str) -> bool:
     """Pydantic names union members in error paths; people do not write those."""
-    return bool(re.search(r"[\[\]()]|^(literal|float|int|str|constrained)", step))
+    return bool(re.search(r"[\[\]()]|^(literal|float|int|str|constrained)", str(step)))
+
+
+def _without_kinds(kind: type[Settings], path: tuple[int | str, ...]) -> list[int | str]:
+    """Return the steps of a path without those that only name the kind of a union's member."""
+    current: list[type[BaseModel]] = [kind]
+    steps: list[int | str] = []
+    for step in path:
+        member = [part for part in current if _kind_of(part) == step and len(current) > 1]
+        if member:
+            current = member
+            continue
+        steps.append(step)
+        current = _below(current, step)
+    return steps
 
 
 def _known_keys(kind: type[Settings], path: tuple[int | str, ...]) -> list[str]:
     """Return the keys that `kind` allows at `path`, empty where that is not fixed."""
-    current: Any = kind
+    current: list[type[BaseModel]] = [kind]
     for step in path:
-        fields = getattr(current, "model_fields", None)
-        if fields is None or step not in fields:
-            return []
-        current = next(
-            (
-                part
-                for part in _parts(fields[str(step)].annotation)
-                if isinstance(part, type) and issubclass(part, BaseModel)
-            ),
-            None,
-        )
-    return sorted(getattr(current, "model_fields", {}))
+        member = [part for part in current if _kind_of(part) == step and len(current) > 1]
+        current = member or _below(current, step)
+    return sorted(current[0].model_fields) if current else []
+
+
+def _below(kinds: list[type[BaseModel]], step: int | str) -> list[type[BaseModel]]:
+    """Return the settings that may stand at a key of the first of `kinds`."""
+    fields = kinds[0].model_fields if kinds else {}
+    if step not in fields:
+        return []
+    parts = _parts(fields[str(step)].annotation)
+    return [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
+
+
+def _kind_of(settings: type[BaseModel]) -> Any:
+    """Return what the key ``kind`` says in such settings, where it says one thing alone."""
+    field = settings.model_fields.get("kind")
+    return None if field is None else field.default
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
