@@ -7,7 +7,6 @@ from hazardrank.priority.tasks_words import (
     compass_point,
     length_text,
     nearest_places,
-    plain_reasons,
     quantity_text,
 )
 
@@ -85,17 +84,9 @@ def test_quantities_have_units():
     assert quantity_text(np.nan, "people") == "not known"
 
 
-def test_reasons_name_the_largest_contributors_first():
-    phrases = [Phrase("people within reach", "people"), Phrase("to a school", "m"), Phrase("water")]
-    contributions = np.array([[1.0, 3.0, 2.0], [0.0, -1.0, np.nan], [2.0, 2.0, 0.5]])
-    quantities = np.array([[120.0, 450.0, 0.25], [0, 0, 0], [5.0, np.nan, 1.0]])
-    assert plain_reasons(contributions, quantities, phrases, 2).tolist() == [
-        ["to a school: 450 m", "water: 0.25"],
-        ["", ""],
-        ["people within reach: 5 people", "to a school: not known"],
-    ]
-
-
-def test_fewer_parts_than_reasons():
-    reasons = plain_reasons(np.ones((1, 1)), np.ones((1, 1)), [Phrase("people", "people")], 3)
-    assert reasons.tolist() == [["people: 1 people", "", ""]]
+def test_phrases_say_the_quantity_and_that_of_the_median_task():
+    people = Phrase("people within reach", "people")
+    assert people.said(1240, 45) == "people within reach 1,240 people; median task 45 people"
+    assert Phrase("distance to a school", "m").said(np.nan, 450) == (
+        "distance to a school not known; median task 450 m"
+    )

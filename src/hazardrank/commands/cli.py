@@ -8,6 +8,7 @@ from importlib import import_module
 VERBS = {
     "train": "train a model on a region and map its contamination likelihood",
     "score": "map a survey grid with a trained model",
+    "prioritize": "draw clearance tasks on likelihood maps and rank them",
     "compare": "compare two training runs on the same held-out cells",
     "explain": "say in plain words why cells score as they do",
     "check": "check a region's layers and records before training",
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def _usage() -> str:
-    verbs = "\n".join(f"  {verb:<10}{purpose}" for verb, purpose in VERBS.items())
+    verbs = "\n".join(f"  {verb:<11}{purpose}" for verb, purpose in VERBS.items())
     return (
         "usage: hazardrank VERB [setting=value …]\n\n"
         f"{verbs}\n\n"

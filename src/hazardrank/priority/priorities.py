@@ -44,6 +44,8 @@ class Priorities:
         What a score means.
     robustness : mapping of str to RankRobustness
         By how weights were drawn; empty without draws. Rows of tasks that wait are 0 or NaN.
+    ranking : Ranking
+        The ranking of the tasks that do not wait, in their order.
     """
 
     rank: NDArray[np.int64]
@@ -55,6 +57,7 @@ class Priorities:
     weights: Weights | None
     unit: str
     robustness: Mapping[str, RankRobustness]
+    ranking: Ranking
 
 
 def prioritize(
@@ -120,6 +123,7 @@ def prioritize(
         _robustness(
             ranking, settings, likelihood_low[opened], likelihood_high[opened], seed, opened, n
         ),
+        ranking,
     )
 
 

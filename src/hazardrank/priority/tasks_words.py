@@ -1,4 +1,4 @@
-"""Clearance tasks in words: where they lie, and why they score as they do."""
+"""Clearance tasks in words: where they lie, and what was measured there."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ def length_text(length_m: float) -> str:
 
 @dataclass(frozen=True)
 class Phrase:
-    """How a contributor to the score is said.
+    """How a part of the score is said.
 
     Parameters
     ----------
     label : str
-        What it is, neutral and plain: ``people within reach``.
+        What it is, neutral and plain: ``distance to a school``; empty where the unit says it.
     unit : str, optional
         Unit of its quantity; ``"1"`` for a pure number, ``"share"`` for one written in
         percent.
@@ -116,9 +116,10 @@ class Phrase:
     label: str
     unit: str = "1"
 
-    def said(self, quantity: float) -> str:
-        """Return ``people within reach: 1,240 people``."""
-        return f"{self.label}: {quantity_text(quantity, self.unit)}"
+    def said(self, quantity: float, usual: float) -> str:
+        """Return ``people within reach 1,240 people; median task 45 people``."""
+        text = f"{self.label} {quantity_text(quantity, self.unit)}".strip()
+        return f"{text}; median task {quantity_text(usual, self.unit)}"
 
 
 def quantity_text(quantity: float, unit: str) -> str:
@@ -131,36 +132,3 @@ def quantity_text(quantity: float, unit: str) -> str:
         return f"{100 * quantity:.3g} %"
     text = f"{quantity:,.0f}" if abs(quantity) >= 1000 else f"{quantity:.3g}"
     return text if unit in ("1", "") else f"{text} {unit}"
-
-
-def plain_reasons(
-    contributions: FloatArray, quantities: FloatArray, phrases: Sequence[Phrase], n_reasons: int
-) -> Texts:
-    """Return what contributes most to each task's score, in words with units.
-
-    Parameters
-    ----------
-    contributions : ndarray of float64, shape (n_tasks, n_parts)
-        How much each part adds to the task's score, all in the same unit. Parts that add
-        nothing, take away or are not known give no reason.
-    quantities : ndarray of float64, shape (n_tasks, n_parts)
-        What is measured behind each part, in the unit of its phrase.
-    phrases : sequence of Phrase, length n_parts
-        How each part is said.
-    n_reasons : int
-        Reasons given at most.
-
-    Returns
-    -------
-    ndarray of str, shape (n_tasks, n_reasons)
-        The largest contributor first; of equal ones that named first. Empty where there are
-        no more.
-    """
-    adds = np.where(np.isfinite(contributions), contributions, 0.0)
-    order = np.argsort(-adds, axis=1, kind="stable")[:, :n_reasons]
-    texts = np.full((len(adds), n_reasons), "", dtype=object)
-    for task, parts in enumerate(order.tolist()):
-        for place, part in enumerate(parts):
-            if adds[task, part] > 0:
-                texts[task, place] = phrases[part].said(float(quantities[task, part]))
-    return texts

@@ -124,13 +124,13 @@ def compose_likelihood(
     abstains = np.zeros(missing.shape, bool) if outside_domain is None else outside_domain
     image[abstains] = palette.rgb_bytes([palette.OUTSIDE_DOMAIN])[0]
     image[outside] = palette.rgb_bytes([palette.OUTSIDE])[0]
-    image = _enlarged(image, side_px)
-    hatch(image, _enlarged((status == UNSURVEYED) & ~outside & ~abstains, side_px))
-    dot(image, _enlarged(abstains & ~outside, side_px))
-    _outline(image, _enlarged(status == RELEASED, side_px), palette.RELEASED_OUTLINE)
-    hazard = _enlarged(status == CONTAMINATED, side_px)
+    image = enlarged(image, side_px)
+    hatch(image, enlarged((status == UNSURVEYED) & ~outside & ~abstains, side_px))
+    dot(image, enlarged(abstains & ~outside, side_px))
+    _outline(image, enlarged(status == RELEASED, side_px), palette.RELEASED_OUTLINE)
+    hazard = enlarged(status == CONTAMINATED, side_px)
     halo = ndimage.binary_dilation(hazard, _EIGHT_NEIGHBOURS, iterations=2) & ~hazard
-    image[halo & _enlarged(~outside, side_px)] = 255
+    image[halo & enlarged(~outside, side_px)] = 255
     _outline(image, hazard, palette.HAZARD_OUTLINE)
     return image
 
@@ -145,19 +145,19 @@ def compose_status(status: NDArray[np.generic], side_px: int) -> Image:
         (CONTAMINATED, palette.CONTAMINATED),
     ):
         image[status == code] = palette.rgb_bytes([colour])[0]
-    image = _enlarged(image, side_px)
-    hatch(image, _enlarged(status == UNSURVEYED, side_px))
+    image = enlarged(image, side_px)
+    hatch(image, enlarged(status == UNSURVEYED, side_px))
     return image
 
 
-def _enlarged(values: NDArray[Any], side_px: int) -> NDArray[Any]:
+def enlarged(values: NDArray[Any], side_px: int) -> NDArray[Any]:
     """Repeat rows and columns until the longest side has `side_px` pixels."""
     rows, cols = values.shape[:2]
     scale = max(1.0, side_px / max(rows, cols))
     row = np.arange(round(rows * scale)) * rows // round(rows * scale)
     col = np.arange(round(cols * scale)) * cols // round(cols * scale)
-    enlarged: NDArray[Any] = values[row[:, None], col[None, :]]
-    return enlarged
+    larger: NDArray[Any] = values[row[:, None], col[None, :]]
+    return larger
 
 
 def hatch(image: Image, mask: NDArray[np.bool_]) -> None:

@@ -81,18 +81,18 @@ def likelihood_map(
     """
     likelihood = read_reduced(likelihood_tif, max_side_px, Resampling.average)
     status = read_reduced(status_tif, max_side_px, Resampling.nearest)
-    _check_same_grid(likelihood, status, likelihood_tif, status_tif)
+    check_same_grid(likelihood, status, likelihood_tif, status_tif)
     abstains = np.zeros(status.values.shape, bool)
     if domain_tif is not None:
         domain = read_reduced(domain_tif, max_side_px, Resampling.nearest)
-        _check_same_grid(domain, status, domain_tif, status_tif)
+        check_same_grid(domain, status, domain_tif, status_tif)
         abstains = (domain.values == OUTSIDE_DOMAIN) & (status.values != STATUS_OUTSIDE)
     nothing = (status.values == STATUS_OUTSIDE) | abstains
     values = np.where(nothing, np.nan, _in_range(likelihood.values))
     classes = LikelihoodClasses.fitting(values)
     image = compose_likelihood(values, status.values, classes, max_side_px, abstains)
     legend = _likelihood_legend(values, classes, status.values, abstains)
-    note = _reduction_note(likelihood, "their mean likelihood")
+    note = reduction_note(likelihood, "their mean likelihood")
     with house_style():
         page = MapPage(image, likelihood, "Contamination likelihood", legend, text)
         return page.save(png, note)
@@ -117,7 +117,7 @@ def survey_status_map(
     """
     status = read_reduced(status_tif, max_side_px, Resampling.nearest)
     image = compose_status(status.values, max_side_px)
-    note = _reduction_note(status, "the cell nearest its middle")
+    note = reduction_note(status, "the cell nearest its middle")
     with house_style():
         page = MapPage(image, status, "Survey status", _status_legend(status.values), text)
         return page.save(png, note)
@@ -129,7 +129,8 @@ def _in_range(values: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.where((numbers >= 0) & (numbers <= 1), numbers, np.nan)
 
 
-def _reduction_note(raster: ReducedRaster, shown: str) -> str:
+def reduction_note(raster: ReducedRaster, shown: str) -> str:
+    """Say how a map was drawn smaller than its raster, and what a pixel shows; or nothing."""
     if raster.cells_per_pixel == 1:
         return ""
     side_m = raster.cells_per_pixel * raster.cell_size_m
@@ -139,9 +140,10 @@ def _reduction_note(raster: ReducedRaster, shown: str) -> str:
     )
 
 
-def _check_same_grid(
+def check_same_grid(
     raster: ReducedRaster, status: ReducedRaster, path: Path, status_tif: Path
 ) -> None:
+    """Raise an OutputError unless a raster lies on the grid of the survey status."""
     if raster.values.shape != status.values.shape or raster.bounds_m != status.bounds_m:
         raise OutputError(
             f"does not lie on the grid of {status_tif.name}",

@@ -33,6 +33,15 @@ OUTSIDE_DOMAIN_DOTS = "#57525c"
 HAZARD_OUTLINE = "#000000"
 RELEASED_OUTLINE = "#2b4f8c"
 
+#: Bands of clearance priority: urgent, high, medium, lowest (NOT cleared).
+URGENT, HIGH, MEDIUM, LOWEST = "#5d1456", "#c0392f", "#f2a04e", "#fdf1d0"
+#: Land put forward for survey, and land that waits at a gate: neither is low.
+SURVEY_FIRST, WAITS = "#c9bfd6", "#a3a3ab"
+#: Land in no task because records say that it was released.
+IN_NO_TASK = "#dfe4ec"
+#: Teams of a plan, in turn.
+TEAM_COLOURS = ("#2b4f8c", "#c0392f", "#f2a04e", "#74195a", "#4a4a4a", "#a07a3d", "#7896c2")
+
 INK = "#1f1f1f"
 FAINT_INK = "#6b6b6b"
 RULE = "#cfcfcf"

@@ -40,6 +40,7 @@ from hazardrank.settings.plan import (
     TravelSettings,
     WinterSettings,
 )
+from hazardrank.settings.prioritize import PrioritizeSettings
 from hazardrank.settings.priority import (
     EFFORT,
     LIKELIHOOD,
@@ -63,6 +64,7 @@ from hazardrank.settings.region import (
     TableContextSettings,
     TableSettings,
 )
+from hazardrank.settings.review import ReviewSettings, VerdictSettings
 from hazardrank.settings.score import ScoreSettings
 from hazardrank.settings.survey_plan import AnyPlanSettings, SurveyPlanSettings
 from hazardrank.settings.tasks import BarrierSettings, CandidateSettings, TaskSettings
@@ -113,11 +115,13 @@ __all__ = [
     "PlanSettings",
     "PositiveMetres",
     "PositiveShare",
+    "PrioritizeSettings",
     "PrioritySettings",
     "RecordSource",
     "RecordsSettings",
     "RegionCommandSettings",
     "RegionSettings",
+    "ReviewSettings",
     "RobustnessSettings",
     "Role",
     "ScoreSettings",
@@ -135,6 +139,7 @@ __all__ = [
     "TravelSettings",
     "TuningSettings",
     "ValidationSettings",
+    "VerdictSettings",
     "WeightSettings",
     "WinterSettings",
     "validate",
