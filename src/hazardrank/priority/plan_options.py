@@ -3,8 +3,7 @@
 An option is a task, a team, and a part of the team's season in which the task is started and
 finished. A task with a deadline has one option that ends there and averts all of its harm, and
 one that ends with the season and averts ``late_share`` of it. Closed months cut the season
-into several parts. A task that others wait for also has options that end with their
-deadlines.
+into several parts. A task that others wait for also has options that end where theirs do.
 
 A choice of options is *feasible* if for every team and every part of its season, the tasks
 that must lie within that part do not take longer than it. That is necessary for a schedule
@@ -22,6 +21,8 @@ from numpy.typing import NDArray
 
 from hazardrank.priority.plan_calendar import ROUNDING_DAYS
 from hazardrank.priority.plan_problem import BoolArray, FloatArray, IndexArray, SeasonProblem
+
+_Dates = set[np.datetime64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,11 +79,12 @@ def options_of(problem: SeasonProblem) -> Options:
     Options that avert nothing are left out, unless the task is locked in or others wait for
     it.
     """
+    behind = _due_days_behind(problem)
     parts = [
         part
         for team in range(len(problem.teams))
         for tasks in _by_closed_months(problem)
-        for part in _with_team(problem, team, tasks)
+        for part in _with_team(problem, team, tasks, behind)
     ]
     if not parts:
         nothing = np.zeros(0)
@@ -109,7 +111,9 @@ def _by_closed_months(problem: SeasonProblem) -> Iterator[IndexArray]:
         yield np.flatnonzero(pattern == number)
 
 
-def _with_team(problem: SeasonProblem, team: int, tasks: IndexArray) -> Iterator[Options]:
+def _with_team(
+    problem: SeasonProblem, team: int, tasks: IndexArray, behind: dict[int, _Dates]
+) -> Iterator[Options]:
     """Yield the options of tasks closed in the same months, with one team."""
     ours = problem.teams[team]
     for opens, closes in ours.stretches(problem.closed_months[tasks[0]]):
@@ -117,27 +121,37 @@ def _with_team(problem: SeasonProblem, team: int, tasks: IndexArray) -> Iterator
         yield _until(problem, team, able, opens, np.full(len(able), closes))
         deadline = problem.deadline[able]
         for day in np.unique(deadline[~np.isnat(deadline)]):
-            due = min(ours.until(day), closes)
+            due = ours.until(day)
             if opens < due < closes:
                 yield _until(problem, team, able[deadline == day], opens, due)
-        pairs = [
+        until = {day: ours.until(day) for task in able.tolist() for day in behind.get(task, ())}
+        earlier = [
             (task, due)
             for task in able.tolist()
-            if task in problem.following
-            for due in _dues_behind(problem, team, task)
+            for due in sorted({until[day] for day in behind.get(task, ())})
             if opens < due < closes
         ]
-        if pairs:
-            waited_for, dues = np.array([pair[0] for pair in pairs]), [pair[1] for pair in pairs]
-            yield _until(problem, team, waited_for, opens, np.array(dues))
+        waited_for = np.array([task for task, _ in earlier], np.int64)
+        yield _until(problem, team, waited_for, opens, np.array([due for _, due in earlier]))
 
 
-def _dues_behind(problem: SeasonProblem, team: int, task: int) -> list[float]:
-    """Return when the deadlines of tasks behind one fall in a team's season."""
-    days = problem.deadline[problem.all_behind(task)]
-    dues = {problem.teams[team].until(day) for day in np.unique(days[~np.isnat(days)])}
-    own = problem.deadline[task]
-    return sorted(dues - ({problem.teams[team].until(own)} if not np.isnat(own) else set()))
+def _due_days_behind(problem: SeasonProblem) -> dict[int, _Dates]:
+    """Return the days by which tasks behind others may have to be finished."""
+    ends: dict[int, _Dates] = {}
+    for tasks in _by_closed_months(problem):
+        closed = problem.closed_months[tasks[0]]
+        parts = [(team, end) for team in problem.teams for _, end in team.stretches(closed)]
+        days = {team.day_of_end(end) for team, end in parts}
+        ends |= {task: days for task in tasks.tolist()}
+    behind: dict[int, _Dates] = {}
+    for task in sorted(problem.depth, key=problem.depth.__getitem__, reverse=True):
+        behind[task] = set()
+        for other in problem.following.get(task, ()):
+            deadline = problem.deadline[other]
+            own = ends[other] if np.isnat(deadline) else ends[other] | {deadline}
+            behind[task] |= own | behind[other]
+        behind[task].discard(problem.deadline[task])
+    return behind
 
 
 def _until(

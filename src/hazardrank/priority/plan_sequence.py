@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hazardrank.errors import PriorityError
 from hazardrank.priority.plan_options import Options
-from hazardrank.priority.plan_problem import IndexArray, SeasonProblem
+from hazardrank.priority.plan_problem import FloatArray, IndexArray, SeasonProblem
 from hazardrank.priority.plan_schedule import Schedule
 
 #: How often the tasks left are gone through again, as long as some found a place.
@@ -19,9 +21,10 @@ def schedule_of(problem: SeasonProblem, options: Options, chosen: IndexArray) ->
     """Place chosen options, then whatever else fits.
 
     Several orders are tried, of which the one that averts most is kept: by the date on which
-    options end (which is best where nothing but deadlines counts); by the date on which they
-    open; and by harm per team-day. What others wait for always comes first among equals. A
-    task whose team has no place for it goes to another, or is left out.
+    options end (Jackson 1955; best where all open with the season); without waiting, each
+    time the open one that ends first (Schrage 1971); and by harm per team-day. What others
+    wait for always comes first among equals. A task whose team has no place for it goes to
+    another, or is left out.
 
     Parameters
     ----------
@@ -60,17 +63,65 @@ def _orders(problem: SeasonProblem, options: Options, chosen: IndexArray) -> Ite
     """Yield orders in which to place options."""
     task = options.task[chosen]
     depth = np.array([problem.depth.get(one, 0) for one in task.tolist()], np.int64)
-    leads = np.array([one in problem.following for one in task.tolist()], bool)
     locked = np.array(_with_all_before(problem, task[problem.locked_in[task]].tolist()), np.int64)
     # Ties by task number, which does not depend on the run.
-    keys = (task, -options.rate[chosen], np.where(leads, depth, 0), ~leads)
-    opens, due = options.opens[chosen], options.due_day[chosen]
-    yield chosen[np.lexsort((*keys, due))]
-    if len(np.unique(opens)) > 1:
-        yield chosen[np.lexsort((*keys, due, opens))]
-        yield chosen[np.lexsort((*keys[:2], np.where(leads, depth, 0)))]
+    keys = (task, -options.rate[chosen], depth)
+    soonest, latest = _windows(problem, options, chosen)
+    yield chosen[np.lexsort((*keys, latest))]
+    if (soonest > soonest.min(initial=np.inf)).any():
+        starts = _starts_without_waiting(options.take(chosen), soonest, latest)
+        yield chosen[np.lexsort((*keys, starts))]
+        yield chosen[np.lexsort(keys)]
     if len(locked):
-        yield chosen[np.lexsort((*keys, due, ~np.isin(task, locked)))]
+        yield chosen[np.lexsort((*keys, latest, ~np.isin(task, locked)))]
+
+
+def _windows(
+    problem: SeasonProblem, options: Options, chosen: IndexArray
+) -> tuple[FloatArray, NDArray[np.datetime64]]:
+    """Return the soonest start, in team-days, and the latest date on which each may end.
+
+    What waits for others starts after their soonest ends; what others wait for ends before
+    their latest starts.
+    """
+    place = {task: k for k, task in enumerate(options.task[chosen].tolist())}
+    soonest, latest = options.opens[chosen].copy(), options.due_day[chosen].copy()
+    days, teams = options.days[chosen], [problem.teams[team] for team in options.team[chosen]]
+    in_order = sorted(place.keys() & problem.depth.keys(), key=problem.depth.__getitem__)
+    for task in in_order:
+        k = place[task]
+        for other in (place[first] for first in problem.previous.get(task, ()) if first in place):
+            ends = teams[other].day_of_end(soonest[other] + days[other])
+            soonest[k] = max(soonest[k], teams[k].until(ends))
+    for task in reversed(in_order):
+        k = place[task]
+        starts = teams[k].day_of_start(max(teams[k].until(latest[k]) - days[k], 0.0))
+        for other in (place[first] for first in problem.previous.get(task, ()) if first in place):
+            own = np.timedelta64(int(teams[other] is not teams[k]), "D")
+            latest[other] = min(latest[other], starts - own)
+    return soonest, latest
+
+
+def _starts_without_waiting(
+    options: Options, soonest: FloatArray, latest: NDArray[np.datetime64]
+) -> FloatArray:
+    """Return when teams would start that always take the open option that must end first."""
+    starts = np.empty(len(options))
+    for team in np.unique(options.team):
+        ours = np.flatnonzero(options.team == team)
+        coming = ours[np.argsort(-soonest[ours], kind="stable")].tolist()
+        ready: list[tuple[np.datetime64, int]] = []
+        now = 0.0
+        while coming or ready:
+            if not ready:
+                now = max(now, float(soonest[coming[-1]]))
+            while coming and soonest[coming[-1]] <= now:
+                option = coming.pop()
+                heapq.heappush(ready, (latest[option], option))
+            _, option = heapq.heappop(ready)
+            starts[option] = now
+            now += float(options.days[option])
+    return starts
 
 
 def _place(schedule: Schedule, options: Options, order: IndexArray) -> None:

@@ -1,0 +1,268 @@
+"""A season's plan, beside what the same teams would avert without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hazardrank.errors import PriorityError
+from hazardrank.priority.plan_baselines import nearest_first, rank_order
+from hazardrank.priority.plan_bound import season_bound
+from hazardrank.priority.plan_exact import choices_of
+from hazardrank.priority.plan_greedy import greedy_choice
+from hazardrank.priority.plan_inputs import season_problem
+from hazardrank.priority.plan_options import Options, options_of
+from hazardrank.priority.plan_problem import IndexArray, SeasonProblem
+from hazardrank.priority.plan_schedule import Plan
+from hazardrank.priority.plan_sequence import schedule_of
+from hazardrank.priority.plan_solver import Solved, solve
+from hazardrank.settings import PlanSettings
+
+__all__ = ["SeasonPlan", "compare_plans", "plan_season", "season_problem"]
+
+#: Gaps below this are rounding.
+_NO_GAP = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class SeasonPlan:
+    """A season's plan and how good it is.
+
+    Parameters
+    ----------
+    plan : Plan
+        Who does what, when.
+    others : tuple of Plan
+        What the same teams would do in rank order, and the nearest first, as far as ranks
+        and distances are known.
+    notes : tuple of str
+        What the reader has to know, in plain words.
+    """
+
+    plan: Plan
+    others: tuple[Plan, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def solver(self) -> str:
+        """What chose the tasks, ``exact`` or ``greedy``."""
+        return self.plan.how
+
+    @property
+    def averted(self) -> float:
+        """Expected harm averted in all."""
+        return self.plan.averted
+
+    @property
+    def bound(self) -> float:
+        """No plan averts more than this."""
+        return self.plan.bound
+
+    @property
+    def gap(self) -> float:
+        """Share of the bound by which a better plan could beat this one, at most; 0–1."""
+        return self.plan.gap
+
+    def tasks(self) -> pd.DataFrame:
+        """Return the planned tasks; see :meth:`Plan.table`."""
+        return self.plan.table()
+
+    def teams(self) -> pd.DataFrame:
+        """Return what each team does; see :meth:`Plan.use`."""
+        return self.plan.use()
+
+    def comparison(self) -> pd.DataFrame:
+        """Return the totals of this plan, of rank order and of nearest-first, a row each.
+
+        Returns
+        -------
+        DataFrame
+            ``plan``, ``tasks``, ``harm_averted``, ``share_of_bound``, ``team_days``,
+            ``area_m2``, ``in_time`` and ``with_deadline`` (tasks with a deadline, finished
+            by it and in all).
+        """
+        return pd.DataFrame([_totals(plan, self.bound) for plan in (self.plan, *self.others)])
+
+
+def plan_season(
+    problem: SeasonProblem, settings: PlanSettings, *, rank: IndexArray | None = None
+) -> SeasonPlan:
+    """Plan a season.
+
+    Parameters
+    ----------
+    problem : SeasonProblem
+        Tasks and teams; see :func:`~hazardrank.priority.plan_inputs.season_problem`.
+    settings : PlanSettings
+        Solver, time limit and gap.
+    rank : ndarray of int64, shape (n_tasks,), optional
+        Rank of each task, 1 first, less than 1 for none; to compare with.
+
+    Raises
+    ------
+    PriorityError
+        If locked-in tasks do not fit into the season, or tasks wait for each other in a
+        circle.
+    """
+    if rank is not None and rank.shape != problem.ids.shape:
+        raise PriorityError(f"{rank.shape} ranks for {problem.ids.shape} tasks")
+    options = options_of(problem)
+    chosen = greedy_choice(problem, options)
+    plan = schedule_of(problem, options, chosen).plan("greedy")
+    plan = plan.bounded(season_bound(problem, options, plan.averted).value)
+    notes = [*problem.notes]
+    if settings.solver == "exact" or (
+        settings.solver == "auto" and len(problem) <= settings.exact_up_to
+    ):
+        plan, words = _exact(problem, options, chosen, plan, settings)
+        notes += words
+    others = [] if rank is None else [rank_order(problem, rank)]
+    by_distance = nearest_first(problem)
+    others += [] if by_distance is None else [by_distance]
+    notes += [_quality_words(plan), *_share_words(plan), *_deadline_words(plan)]
+    return SeasonPlan(plan, tuple(others), tuple(notes))
+
+
+def _exact(
+    problem: SeasonProblem,
+    options: Options,
+    chosen: IndexArray,
+    greedy: Plan,
+    settings: PlanSettings,
+) -> tuple[Plan, list[str]]:
+    """Return the better of the exact and the greedy plan, and what has to be said."""
+    bound = season_bound(problem, options, greedy.averted)
+    # Of the other options, no plan that averts more than the greedy one can make use.
+    use = np.flatnonzero(bound.promising(greedy.averted))
+    promising = options.take(use)
+    choices = choices_of(problem, promising, _shares_met(problem, options, chosen))
+    solved = solve(choices, settings.time_limit_s, settings.gap)
+    # Without any choice that is better, the greedy plan is the best.
+    known = greedy.averted if solved.ended == "infeasible" else solved.bound
+    highest = max(greedy.averted, min(bound.value, known))
+    plan = greedy
+    if solved.taken is not None:
+        plan = _best_of(problem, options, use[solved.taken], greedy)
+    return plan.bounded(highest), _ended_words(solved, plan, settings)
+
+
+def _best_of(problem: SeasonProblem, options: Options, chosen: IndexArray, greedy: Plan) -> Plan:
+    try:
+        exact = schedule_of(problem, options, chosen).plan("exact")
+    except PriorityError:
+        # The choice has room for the locked-in tasks, but the schedule has none.
+        return greedy
+    return exact if exact.averted >= greedy.averted else greedy
+
+
+def _shares_met(problem: SeasonProblem, options: Options, chosen: IndexArray) -> dict[str, float]:
+    """Return the districts' shares as far as a choice of options meets them."""
+    by_days = problem.share_of == "team_days"
+    size = options.days[chosen] if by_days else problem.area_m2[options.task[chosen]]
+    whole = problem.capacity if by_days else float(size.sum())
+    district = problem.district[options.task[chosen]]
+    met = {}
+    for name, share in problem.district_shares.items():
+        reached = float(size[district == name].sum())
+        wanted = min(share * whole, reached)
+        met[name] = wanted if by_days else wanted / whole if whole else 0.0
+    return met
+
+
+def _ended_words(solved: Solved, plan: Plan, settings: PlanSettings) -> list[str]:
+    if solved.ended in ("solved", "infeasible"):
+        return []
+    kept = "the best plan found so far" if plan.how == "exact" else "the greedy plan"
+    if solved.ended == "time limit":
+        return [f"exact planning ended at its limit of {settings.time_limit_s:g} s: {kept} is kept"]
+    return [f"exact planning failed before its end: {kept} is kept"]
+
+
+def _quality_words(plan: Plan) -> str:
+    if plan.gap <= _NO_GAP:
+        return f"{plan.how}: no plan could avert more"
+    return f"{plan.how}: within {max(plan.gap, 1e-4):.2%} of what any plan could avert"
+
+
+def _share_words(plan: Plan) -> list[str]:
+    """Say which districts have less than their share."""
+    problem = plan.problem
+    by_days = problem.share_of == "team_days"
+    size = plan.team_days if by_days else problem.area_m2[plan.task]
+    whole = problem.capacity if by_days else float(size.sum())
+    what = "team-days" if by_days else "planned area"
+    words = []
+    for name, share in problem.district_shares.items():
+        reached = float(size[problem.district[plan.task] == name].sum())
+        if reached < share * whole * (1 - 1e-9):
+            words.append(
+                f"district '{name}' has {reached / whole:.1%} of the {what}, less than the "
+                f"{share:.1%} asked for: as far as its tasks could be fitted in"
+            )
+    return words
+
+
+def _deadline_words(plan: Plan) -> list[str]:
+    totals = _totals(plan, plan.bound)
+    if not totals["with_deadline"]:
+        return []
+    return [f"{totals['in_time']} of {totals['with_deadline']} tasks with a deadline are in time"]
+
+
+def _totals(plan: Plan, bound: float) -> dict[str, str | float | int]:
+    problem = plan.problem
+    deadline = problem.deadline[plan.task]
+    return {
+        "plan": plan.how,
+        "tasks": len(plan),
+        "harm_averted": plan.averted,
+        "share_of_bound": plan.averted / bound if bound > 0 else 1.0,
+        "team_days": float(plan.team_days.sum()),
+        "area_m2": float(problem.area_m2[plan.task].sum()),
+        "in_time": int((plan.last_day <= deadline).sum()),
+        "with_deadline": int((~np.isnat(problem.deadline)).sum()),
+    }
+
+
+def compare_plans(plan_a: SeasonPlan | Plan, plan_b: SeasonPlan | Plan) -> pd.DataFrame:
+    """Compare two plans: which districts gain by going from A to B, and which wait.
+
+    Parameters
+    ----------
+    plan_a, plan_b : SeasonPlan or Plan
+        Plans for tasks with the same ids; teams and settings may differ.
+
+    Returns
+    -------
+    DataFrame
+        A row for each district with a task in either plan, by harm gained, and one for
+        ``all districts`` last: ``district``, ``tasks_a``, ``tasks_b``, ``tasks_gained`` (in
+        B only), ``tasks_waiting`` (in A only), ``team_days_a``, ``team_days_b``, ``area_m2_a``,
+        ``area_m2_b``, ``harm_a``, ``harm_b``, ``harm_change``, ``verdict`` (``gains``,
+        ``waits``, ``as before``).
+    """
+    tables = [
+        (plan.plan if isinstance(plan, SeasonPlan) else plan).table() for plan in (plan_a, plan_b)
+    ]
+    both = tables[0].merge(tables[1], on="task_id", how="outer", suffixes=("_a", "_b"))
+    both["district"] = both["district_a"].fillna(both["district_b"])
+    both["tasks_a"], both["tasks_b"] = both["team_a"].notna(), both["team_b"].notna()
+    both["tasks_gained"] = both["tasks_b"] & ~both["tasks_a"]
+    both["tasks_waiting"] = both["tasks_a"] & ~both["tasks_b"]
+    both = both.rename(columns={f"harm_averted_{one}": f"harm_{one}" for one in "ab"})
+    counts = ["tasks_a", "tasks_b", "tasks_gained", "tasks_waiting"]
+    sums = [f"{name}_{one}" for name in ("team_days", "area_m2", "harm") for one in "ab"]
+    both[counts] = both[counts].astype("int64")
+    table = both.groupby("district", sort=True)[counts + sums].sum().reset_index()
+    table["harm_change"] = table["harm_b"] - table["harm_a"]
+    table = table.sort_values("harm_change", ascending=False, kind="stable")
+    whole = (
+        table[[*counts, *sums, "harm_change"]].sum().to_frame().T.assign(district="all districts")
+    )
+    table = pd.concat([table, whole], ignore_index=True).astype(dict.fromkeys(counts, "int64"))
+    change = table["harm_change"].to_numpy()
+    level = 1e-9 * (table["harm_a"] + table["harm_b"]).to_numpy()
+    table["verdict"] = np.select([change > level, change < -level], ["gains", "waits"], "as before")
+    return table

@@ -1,0 +1,155 @@
+"""Mixed-integer optimisation in a process of its own, within a time that holds.
+
+HiGHS looks at the clock between steps of its own choosing, some of which take minutes. So it
+runs in a child process that is ended by force a few seconds after the time limit. Every
+better solution is sent out as it is found, and the last one is kept whatever happens.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Literal, cast
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array
+
+FloatArray = NDArray[np.float64]
+Ended = Literal["solved", "infeasible", "time limit", "failed"]
+
+#: Seconds after the time limit until the child is ended by force.
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Choices:
+    """Yes-or-no decisions: the largest sum of gains that keeps within the rows.
+
+    Parameters
+    ----------
+    gain : ndarray of float64, shape (n_choices,)
+        Gain of each decision taken.
+    rows : sparse array, shape (n_rows, n_choices)
+        What each decision takes of each row.
+    least, most : ndarray of float64, shape (n_rows,)
+        Limits of the rows' sums.
+    """
+
+    gain: FloatArray
+    rows: csc_array
+    least: FloatArray
+    most: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What came of it.
+
+    Parameters
+    ----------
+    taken : ndarray of bool, shape (n_choices,), or None
+        The best decisions found, if any.
+    bound : float
+        No decisions gain more; infinite if that is not known.
+    ended : {"solved", "infeasible", "time limit", "failed"}
+        Why the search ended.
+    """
+
+    taken: NDArray[np.bool_] | None
+    bound: float
+    ended: Ended
+
+
+def solve(choices: Choices, time_limit_s: float, gap: float, grace_s: float = GRACE_S) -> Solved:
+    """Decide, within a time limit that holds.
+
+    Parameters
+    ----------
+    choices : Choices
+        What is to be decided.
+    time_limit_s : float
+        Seconds after which the search stops.
+    gap : float
+        Share of the gain by which a better solution may be missed.
+    grace_s : float, optional
+        Seconds after the limit until the search is ended by force.
+    """
+    ends = time.monotonic() + time_limit_s + grace_s
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_search, args=(theirs, choices, time_limit_s, gap), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        return _listen(ours, ends)
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+def _listen(connection: Connection, ends: float) -> Solved:
+    """Keep the last that the child says until it is done, gone, or out of time."""
+    last = Solved(None, np.inf, "time limit")
+    while connection.poll(max(0.0, ends - time.monotonic())):
+        try:
+            last, is_last = connection.recv()
+        except EOFError:
+            return Solved(last.taken, last.bound, "failed")
+        if is_last:
+            break
+    return last
+
+
+def _search(connection: Connection, choices: Choices, time_limit_s: float, gap: float) -> None:
+    """Search, and say what is found (in the child process)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # HiGHS greets on standard output
+    highs = cast(Any, highspy).Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("time_limit", time_limit_s)
+    highs.setOptionValue("mip_rel_gap", gap)
+    highs.passModel(_model(choices))
+
+    def say(event: Any) -> None:
+        found = event.data_out
+        taken = np.array(found.mip_solution) > 0.5
+        connection.send((Solved(taken, float(found.mip_dual_bound), "time limit"), False))
+
+    highs.cbMipImprovingSolution.subscribe(say)
+    highs.run()
+    connection.send((_result(highs), True))
+
+
+def _result(highs: Any) -> Solved:
+    status, info = highs.getModelStatus(), highs.getInfo()
+    if status == highspy.HighsModelStatus.kInfeasible:
+        return Solved(None, -np.inf, "infeasible")
+    has_one = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    taken = np.array(highs.getSolution().col_value) > 0.5 if has_one else None
+    ended: Ended = "failed"
+    if status == highspy.HighsModelStatus.kOptimal:
+        ended = "solved"
+    elif status == highspy.HighsModelStatus.kTimeLimit:
+        ended = "time limit"
+    return Solved(taken, float(info.mip_dual_bound), ended)
+
+
+def _model(choices: Choices) -> Any:
+    n_rows, n_choices = choices.rows.shape
+    model = highspy.HighsLp()
+    model.num_col_, model.num_row_ = n_choices, n_rows
+    model.sense_ = highspy.ObjSense.kMaximize
+    model.col_cost_ = choices.gain
+    model.col_lower_, model.col_upper_ = np.zeros(n_choices), np.ones(n_choices)
+    model.row_lower_, model.row_upper_ = choices.least, choices.most
+    model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    model.a_matrix_.start_ = choices.rows.indptr
+    model.a_matrix_.index_ = choices.rows.indices
+    model.a_matrix_.value_ = choices.rows.data
+    model.integrality_ = [highspy.HighsVarType.kInteger] * n_choices
+    return model
