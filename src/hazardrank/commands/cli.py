@@ -12,6 +12,7 @@ VERBS = {
     "compare": "compare two training runs on the same held-out cells",
     "explain": "say in plain words why cells score as they do",
     "check": "check a region's layers and records before training",
+    "review": "compare last season's ranking with what teams then found",
     "simulate": "write a simulated district whose true contamination is known",
 }
 
