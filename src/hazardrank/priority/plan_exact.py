@@ -54,6 +54,17 @@ def choices_of(problem: SeasonProblem, options: Options, met: dict[str, float]) 
     return Choices(options.harm, matrix, least, most)
 
 
+def without_idle(problem: SeasonProblem, options: Options, chosen: IndexArray) -> IndexArray:
+    """Return chosen options without those that avert nothing and open the way to nothing."""
+    of_task = dict(zip(options.task[chosen].tolist(), chosen.tolist(), strict=True))
+    place = problem.depth
+    for task in sorted(of_task, key=lambda one: place.get(one, 0), reverse=True):
+        useful = options.harm[of_task[task]] > 0 or problem.locked_in[task]
+        if not useful and not any(one in of_task for one in problem.following.get(task, ())):
+            del of_task[task]
+    return np.array(sorted(of_task.values()), np.int64)
+
+
 def _once_each(problem: SeasonProblem, options: Options) -> Iterator[_Row]:
     locked_in = set(np.flatnonzero(problem.locked_in).tolist())
     for task, ours in _by_task(options).items():

@@ -129,6 +129,7 @@ class Choice:
             for task in tasks
             if self.of(task) and task not in self.of_task
         ]
+        heap = [entry for entry in heap if entry[0] < 0]  # nothing averted: only for others
         heapq.heapify(heap)
         while heap and self.size.get(district, 0.0) < least:
             key, option = heapq.heappop(heap)

@@ -10,7 +10,7 @@ import pandas as pd
 from hazardrank.errors import PriorityError
 from hazardrank.priority.plan_baselines import nearest_first, rank_order
 from hazardrank.priority.plan_bound import season_bound
-from hazardrank.priority.plan_exact import choices_of
+from hazardrank.priority.plan_exact import choices_of, without_idle
 from hazardrank.priority.plan_greedy import greedy_choice
 from hazardrank.priority.plan_inputs import season_problem
 from hazardrank.priority.plan_options import Options, options_of
@@ -144,7 +144,8 @@ def _exact(
     highest = max(greedy.averted, min(bound.value, known))
     plan = greedy
     if solved.taken is not None:
-        plan = _best_of(problem, options, use[solved.taken], greedy)
+        best = without_idle(problem, options, use[solved.taken])
+        plan = _best_of(problem, options, best, greedy)
     return plan.bounded(highest), _ended_words(solved, plan, settings)
 
 
