@@ -70,7 +70,7 @@ def test_locked_task_that_nobody_can_do_has_no_choice():
     assert best_choice(problem) == (None, -np.inf)
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(10))
 def test_no_plan_beats_the_best_choice_and_plain_seasons_reach_it(seed):
     plain = seed % 2 == 0
     problem = random_season(np.random.default_rng(100 + seed), 4, plain=plain)

@@ -47,7 +47,7 @@ class SeasonPlan:
 
     @property
     def solver(self) -> str:
-        """What chose the tasks, ``exact`` or ``greedy``."""
+        """What chose the tasks: ``exact``, ``greedy``, or the order that beat it."""
         return self.plan.how
 
     @property
@@ -91,6 +91,8 @@ def plan_season(
 ) -> SeasonPlan:
     """Plan a season.
 
+    If one of the plans it is compared with averts more than the greedy one, that is the plan.
+
     Parameters
     ----------
     problem : SeasonProblem
@@ -111,6 +113,10 @@ def plan_season(
     options = options_of(problem)
     chosen = greedy_choice(problem, options)
     plan = schedule_of(problem, options, chosen).plan("greedy")
+    others = [] if rank is None else [rank_order(problem, rank)]
+    by_distance = nearest_first(problem)
+    others += [] if by_distance is None else [by_distance]
+    plan = max([plan, *filter(_may_replace, others)], key=lambda one: one.averted)
     plan = plan.bounded(season_bound(problem, options, plan.averted).value)
     notes = [*problem.notes]
     if settings.solver == "exact" or (
@@ -118,44 +124,49 @@ def plan_season(
     ):
         plan, words = _exact(problem, options, chosen, plan, settings)
         notes += words
-    others = [] if rank is None else [rank_order(problem, rank)]
-    by_distance = nearest_first(problem)
-    others += [] if by_distance is None else [by_distance]
     notes += [_quality_words(plan), *_share_words(plan), *_deadline_words(plan)]
     return SeasonPlan(plan, tuple(others), tuple(notes))
+
+
+def _may_replace(plan: Plan) -> bool:
+    """Whether a plan made without regard to districts and locked tasks keeps to both."""
+    problem = plan.problem
+    return not problem.district_shares and bool(
+        np.isin(np.flatnonzero(problem.locked_in), plan.task).all()
+    )
 
 
 def _exact(
     problem: SeasonProblem,
     options: Options,
     chosen: IndexArray,
-    greedy: Plan,
+    known: Plan,
     settings: PlanSettings,
 ) -> tuple[Plan, list[str]]:
-    """Return the better of the exact and the greedy plan, and what has to be said."""
-    bound = season_bound(problem, options, greedy.averted)
-    # Of the other options, no plan that averts more than the greedy one can make use.
-    use = np.flatnonzero(bound.promising(greedy.averted))
+    """Return the better of the exact and another plan, and what has to be said."""
+    bound = season_bound(problem, options, known.averted)
+    # Of the other options, no plan that averts more than the known one can make use.
+    use = np.flatnonzero(bound.promising(known.averted))
     promising = options.take(use)
     choices = choices_of(problem, promising, _shares_met(problem, options, chosen))
     solved = solve(choices, settings.time_limit_s, settings.gap)
-    # Without any choice that is better, the greedy plan is the best.
-    known = greedy.averted if solved.ended == "infeasible" else solved.bound
-    highest = max(greedy.averted, min(bound.value, known))
-    plan = greedy
+    # Without any choice that is better, the known plan is the best.
+    limit = known.averted if solved.ended == "infeasible" else solved.bound
+    plan = known
     if solved.taken is not None:
         best = without_idle(problem, options, use[solved.taken])
-        plan = _best_of(problem, options, best, greedy)
+        plan = _best_of(problem, options, best, known)
+    highest = max(known.averted, plan.averted, min(bound.value, limit))
     return plan.bounded(highest), _ended_words(solved, plan, settings)
 
 
-def _best_of(problem: SeasonProblem, options: Options, chosen: IndexArray, greedy: Plan) -> Plan:
+def _best_of(problem: SeasonProblem, options: Options, chosen: IndexArray, known: Plan) -> Plan:
     try:
         exact = schedule_of(problem, options, chosen).plan("exact")
     except PriorityError:
         # The choice has room for the locked-in tasks, but the schedule has none.
-        return greedy
-    return exact if exact.averted >= greedy.averted else greedy
+        return known
+    return exact if exact.averted >= known.averted else known
 
 
 def _shares_met(problem: SeasonProblem, options: Options, chosen: IndexArray) -> dict[str, float]:
@@ -175,7 +186,7 @@ def _shares_met(problem: SeasonProblem, options: Options, chosen: IndexArray) ->
 def _ended_words(solved: Solved, plan: Plan, settings: PlanSettings) -> list[str]:
     if solved.ended in ("solved", "infeasible"):
         return []
-    kept = "the best plan found so far" if plan.how == "exact" else "the greedy plan"
+    kept = "the best plan found so far" if plan.how == "exact" else f"the {plan.how} plan"
     if solved.ended == "time limit":
         return [f"exact planning ended at its limit of {settings.time_limit_s:g} s: {kept} is kept"]
     return [f"exact planning failed before its end: {kept} is kept"]
