@@ -13,6 +13,7 @@ VERBS = {
     "explain": "say in plain words why cells score as they do",
     "check": "check a region's layers and records before training",
     "review": "compare last season's ranking with what teams then found",
+    "seasons": "play seasons of clearance on simulated districts, by several policies",
     "simulate": "write a simulated district whose true contamination is known",
 }
 

@@ -24,7 +24,7 @@ from hazardrank.errors import LayerError
 from hazardrank.grid import SurveyGrid
 from hazardrank.grid.raster_io import grid_of, read_values
 from hazardrank.labels.cells import LabelledCells
-from hazardrank.labels.outcomes import BlockLabels, Labeller
+from hazardrank.labels.outcomes import Labeller
 from hazardrank.records import EVENT_DATES, HazardRecords
 from hazardrank.settings import LabelSettings
 from hazardrank.validation.baselines import FoldView, distance_to_known_hazard
@@ -198,7 +198,7 @@ def worked_ground(
         grid.cell_area_m2,
         outcome == 1,
         score,
-        _nearness(grid, np.concatenate(hazards, axis=1), places),
+        nearness_to_known(grid, np.concatenate(hazards, axis=1), places),
         easting,
         northing,
         unit.astype(np.int64),
@@ -221,25 +221,43 @@ def _units(plan: gpd.GeoDataFrame | None, block: SurveyGrid) -> Index:
     return units
 
 
-def _nearness(grid: SurveyGrid, hazards: Index, asked: Index) -> Values:
-    """Rank cells by nearness to cells known to be contaminated, as the baseline does."""
-    n_known, places = hazards.shape[1], np.concatenate([hazards, asked], axis=1).astype(np.int32)
-    n_cells = places.shape[1]
-    nothing = BlockLabels.unsurveyed((n_cells, 1))
-    outcome = (np.arange(n_cells) < n_known).astype(np.int8)
-    cells = LabelledCells(
-        grid,
-        places[0],
-        places[1],
-        outcome,
-        *(getattr(nothing, name)[:, 0] for name in _OTHER_LABELS),
-    )
-    training = TrainingSet(cells, (), np.empty((n_cells, 0), np.float32))
-    number = np.arange(n_cells)
+def nearness_to_known(grid: SurveyGrid, hazards: Index, asked: Index) -> Values:
+    """Rank cells by nearness to cells known to be contaminated, as the baseline does.
+
+    Parameters
+    ----------
+    grid : SurveyGrid
+        The grid.
+    hazards, asked : ndarray of int64, shape (2, n)
+        Rows and columns of cells known to be contaminated, and of cells to rank.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_asked,)
+        Higher is nearer; all alike where no cell is known to be contaminated.
+    """
+    places = np.concatenate([hazards, asked], axis=1)
+    outcome = np.arange(places.shape[1]) < hazards.shape[1]
+    cells = plain_cells(grid, places, outcome)
+    training = TrainingSet(cells, (), np.empty((len(cells), 0), np.float32))
+    number, n_known = np.arange(len(cells)), hazards.shape[1]
     view = FoldView(
         training, training.layer_features, number[:n_known], number[n_known:], "new_district"
     )
     return distance_to_known_hazard(view).score
 
 
-_OTHER_LABELS = ("weight", "hazard_id", "decided", "rule", "historical")
+def plain_cells(grid: SurveyGrid, places: Index, contaminated: Flags) -> LabelledCells:
+    """Return cells of full weight that belong to no recorded hazard, without a date."""
+    n_cells = places.shape[1]
+    return LabelledCells(
+        grid,
+        places[0].astype(np.int32),
+        places[1].astype(np.int32),
+        outcome=contaminated.astype(np.int8),
+        weight=np.ones(n_cells, np.float32),
+        hazard_id=np.full(n_cells, -1, np.int64),
+        decided=np.full(n_cells, np.datetime64("NaT"), "datetime64[D]"),
+        rule=np.zeros(n_cells, np.int16),
+        historical=np.zeros(n_cells, bool),
+    )

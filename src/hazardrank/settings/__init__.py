@@ -66,6 +66,7 @@ from hazardrank.settings.region import (
 )
 from hazardrank.settings.review import ReviewSettings, VerdictSettings
 from hazardrank.settings.score import ScoreSettings
+from hazardrank.settings.seasons import PolicyName, SeasonsSettings
 from hazardrank.settings.survey_plan import AnyPlanSettings, SurveyPlanSettings
 from hazardrank.settings.tasks import BarrierSettings, CandidateSettings, TaskSettings
 from hazardrank.settings.validation import (
@@ -113,6 +114,7 @@ __all__ = [
     "Metres",
     "ModelSettings",
     "PlanSettings",
+    "PolicyName",
     "PositiveMetres",
     "PositiveShare",
     "PrioritizeSettings",
@@ -126,6 +128,7 @@ __all__ = [
     "Role",
     "ScoreSettings",
     "ScoringMethodName",
+    "SeasonsSettings",
     "Settings",
     "Share",
     "SimulateSettings",
