@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
-import subprocess
-import sys
 import time
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +21,7 @@ from hazardrank import cluster
 from hazardrank.cluster import connected, windowed
 from hazardrank.errors import ClusterError, LayerError
 from hazardrank.settings import ComputeSettings
+from tests.started_cluster import started_cluster, wait_until
 
 # Functions that go to workers are made inside functions, so that they travel by value:
 # the workers know of the package, not of its tests.
@@ -94,7 +91,7 @@ def test_turning_away_cancels_what_is_under_way(client):
     results = windowed(client, doubling(client), range(1000), 5)
     next(results)
     results.close()
-    _wait_until(lambda: not client.futures)
+    wait_until(lambda: not client.futures)
 
 
 # ------------------------------------------------------------------ failures and losses
@@ -121,7 +118,7 @@ def test_a_task_that_fails_on_every_try_says_so(client, tmp_path):
     with pytest.raises(ClusterError, match=r"failed on every try \(OSError: disk of the moon\)"):
         list(windowed(client, submit, [1], 2))
     assert len(list(tmp_path.iterdir())) == 3
-    _wait_until(lambda: not client.futures)
+    wait_until(lambda: not client.futures)
 
 
 def test_an_error_of_ours_keeps_its_kind_and_its_remedy(client):
@@ -185,32 +182,14 @@ def test_work_does_not_wait_for_ever_for_workers(monkeypatch):
 
 
 def test_a_scheduler_that_dies_is_told_apart_from_a_task_that_fails(tmp_path):
-    with _started_by_hand(tmp_path) as (scheduler, address):
-        compute = ComputeSettings(backend="dask", scheduler=address)
+    with started_cluster(tmp_path) as started:
+        compute = ComputeSettings(backend="dask", scheduler=started.address)
         with connected(compute) as client:
             results = windowed(client, _sleeping(client), range(9), 3)
             next(results)
-            scheduler.kill()
+            started.scheduler.kill()
             with pytest.raises(ClusterError, match="the scheduler is lost"):
                 list(results)
-
-
-@contextmanager
-def _started_by_hand(folder: Path) -> Iterator[tuple[subprocess.Popen, str]]:
-    """Start `dask scheduler` and `dask worker`, as on several machines."""
-    about = folder / "scheduler.json"
-    own = ("--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(about))
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    dask = (sys.executable, "-m", "dask")
-    scheduler = subprocess.Popen([*dask, "scheduler", "--port", "0", *own], **quiet)
-    worker = subprocess.Popen([*dask, "worker", "--nthreads", "1", "--no-nanny", *own], **quiet)
-    try:
-        _wait_until(lambda: about.exists() and about.read_text().strip().endswith("}"))
-        yield scheduler, json.loads(about.read_text())["address"]
-    finally:
-        for process in (scheduler, worker):
-            process.kill()
-            process.wait()
 
 
 def _sleeping(client: Client):
@@ -219,14 +198,7 @@ def _sleeping(client: Client):
 
 def _lose_all_workers(client: Client) -> None:
     client.cluster.scale(0)
-    _wait_until(lambda: not client.nthreads())
-
-
-def _wait_until(holds) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end, "it never came to hold"
-        time.sleep(0.02)
+    wait_until(lambda: not client.nthreads())
 
 
 # ------------------------------------------------------------------------------ reaching

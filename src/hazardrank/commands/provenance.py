@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Provenance:
         SHA-256 over the package's source files.
     versions : dict of str to str
         Library → version.
+    workers : int, optional
+        Workers of the cluster that grew the trees: another number gives other trees.
     """
 
     run_digest: str
@@ -46,10 +48,16 @@ class Provenance:
     data: dict[str, str]
     code: str
     versions: dict[str, str]
+    workers: int | None = None
+
+    def grown_by(self, workers: int) -> Provenance:
+        """Return the provenance of the same run on a cluster of so many workers."""
+        digest = hashlib.sha256(f"{self.run_digest} {workers} workers".encode()).hexdigest()
+        return replace(self, run_digest=digest[:16], workers=workers)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     def tags(self, settings: RegionCommandSettings) -> dict[str, str]:
         """Return what is written into every map."""

@@ -23,6 +23,7 @@ from hazardrank.commands.survey_weights import weigh_by_propensity, weights_note
 from hazardrank.model.applicability import fit_applicability
 from hazardrank.model.boosted import BoostedTrees
 from hazardrank.model.bundle import Bundle
+from hazardrank.model.distributed import Grower, grower_of
 from hazardrank.model.drift import ReferenceDistribution
 from hazardrank.model.effects import FoldEffects
 from hazardrank.model.ensemble import Ensemble
@@ -87,9 +88,18 @@ def run(settings: TrainSettings) -> None:
     progress = Progress(settings.compute.progress)
     make_simulated_data(settings, progress)
     findings = stop_on_errors(check(settings, progress), strict=settings.strict_checks)
+    with grower_of(settings.compute) as grower:
+        _train(settings, grower, findings, progress)
+
+
+def _train(
+    settings: TrainSettings, grower: Grower | None, findings: list[str], progress: Progress
+) -> None:
     provenance = provenance_of(settings, data_dir_of(settings))
+    if grower is not None:
+        provenance = provenance.grown_by(grower.n_workers)
     case, weights = weigh_by_propensity(settings, prepare_case(settings, progress), progress)
-    study = Study.of(settings, case, progress, weights)
+    study = Study.of(settings, case, progress, weights, grower)
     if settings.compare_with is not None:
         planned = planned_run(case.training, study.plan, settings.validation)
         require_same_evaluation(read_evaluated_run(settings.compare_with), planned)
@@ -142,6 +152,7 @@ class Study:
         case: Case,
         progress: Progress,
         survey_weights: dict[str, Any] | None = None,
+        grower: Grower | None = None,
     ) -> Study:
         """Make folds and pass the leakage guard before anything is learned."""
         training, region = case.training, settings.region
@@ -166,6 +177,7 @@ class Study:
             settings.compute.n_threads,
             settings.seed,
             origin=code_digest(),
+            grower=grower,
         )
         return cls(settings, case, plan, learner, notes, progress, survey_weights)
 
@@ -234,6 +246,7 @@ class Study:
             "data": provenance.data,
             "code": provenance.code,
             "versions": provenance.versions,
+            **({"workers": provenance.workers} if provenance.workers else {}),
         }
         reference = ReferenceDistribution.fit(
             side.matrix, self.case.training.specs, self.settings.model.categorical

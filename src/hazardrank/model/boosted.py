@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hazardrank.errors import ModelError
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.calibration import Calibrator, HeldOutScores, calibrate
+from hazardrank.model.distributed import Cells, Grower, loss_by_round
 from hazardrank.model.intervals import Interval, estimate, fit_interval
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.learner import Estimate, InnerFold, TrainingSide
@@ -118,6 +119,8 @@ class BoostedTrees:
         Threads LightGBM may use; the result does not depend on it.
     seed : int
         Seed of every random draw.
+    grower : Grower, optional
+        Grows the trees in place of this process: a cluster.
 
     Raises
     ------
@@ -130,6 +133,7 @@ class BoostedTrees:
     specs: tuple[FeatureSpec, ...]
     threads: int
     seed: int
+    grower: Grower | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "specs", tuple(self.specs))
@@ -178,9 +182,8 @@ class BoostedTrees:
         losses = self._grow(folds)
         rounds = 1 + int(np.argmin(losses)) if self._stops_early else self.settings.max_rounds
         seen = slice(None) if times is None else _repeated(np.arange(len(weight)), times)
-        learned = self.dataset(side.matrix[seen], side.contaminated[seen], weight[seen])
-        booster = lgb.Booster(self.params(len(weight)), learned)
-        _update(booster, rounds)
+        matrix, contaminated = side.matrix[seen], side.contaminated[seen]
+        booster = self._grown(matrix, contaminated, weight[seen], rounds)
         held_out = self._held_out(folds, rounds)
         calibrator = self.calibrator(held_out)
         return BoostedModel(
@@ -194,6 +197,26 @@ class BoostedTrees:
             held_out,
             self.interval(calibrator, held_out),
         )
+
+    def _grown(
+        self, matrix: Matrix, contaminated: NDArray[np.bool_], weight: Floats, rounds: int
+    ) -> lgb.Booster:
+        """Return trees grown for so many rounds, here or where the grower does it."""
+        params = self.params(len(matrix))
+        if self.grower is not None:
+            return self.grower(self._cells(matrix, contaminated, weight), params, rounds)
+        booster = lgb.Booster(params, self.dataset(matrix, contaminated, weight))
+        _update(booster, rounds)
+        return booster
+
+    def _cells(self, matrix: Matrix, contaminated: NDArray[np.bool_], weight: Floats) -> Cells:
+        names = tuple(column_names(self.specs))
+        return Cells(matrix, contaminated, weight, names, tuple(self._categorical))
+
+    @property
+    def _categorical(self) -> list[int]:
+        names = [spec.name for spec in self.specs]
+        return [names.index(name) for name in self.settings.categorical]
 
     @property
     def _stops_early(self) -> bool:
@@ -238,14 +261,13 @@ class BoostedTrees:
         reference: lgb.Dataset | None = None,
     ) -> lgb.Dataset:
         """Return cells as LightGBM holds them: features in bins, those of `reference` if given."""
-        names = [spec.name for spec in self.specs]
         return lgb.Dataset(
             np.ascontiguousarray(matrix, np.float32),
             label=contaminated.astype(np.float32),
             weight=weight,
             reference=reference,
             feature_name=column_names(self.specs),
-            categorical_feature=[names.index(name) for name in self.settings.categorical],
+            categorical_feature=self._categorical,
             params=self.params(len(matrix)),
         )
 
@@ -291,19 +313,33 @@ class BoostedTrees:
         times: NDArray[np.int64] | None,
     ) -> _Inner:
         train, test = _repeated(fold.train, times), fold.test
-        learned = self.dataset(fold.matrix[train], side.contaminated[train], weight[train])
-        looked_at = self.dataset(fold.matrix[test], side.contaminated[test], weight[test], learned)
-        booster = lgb.Booster(self.params(len(train)), learned)
-        booster.add_valid(looked_at, "inner")
+        learned = fold.matrix[train], side.contaminated[train], weight[train]
+        looked_at = fold.matrix[test], side.contaminated[test], weight[test]
+        if self.grower is None:
+            booster = self._watched(learned, looked_at)
+        else:
+            booster = self._grown(*learned, self.settings.max_rounds)
         return _Inner(
             booster,
             fold.matrix[test],
             side.contaminated[test],
             side.weight[test].astype(np.float64),
-            float(weight[test].sum()),
+            weight[test],
+            self.grower is not None,
             np.full(len(test), number),
             np.full(len(test), number) if side.unit is None else side.unit[test],
         )
+
+    def _watched(
+        self,
+        learned: tuple[Matrix, NDArray[np.bool_], Floats],
+        looked_at: tuple[Matrix, NDArray[np.bool_], Floats],
+    ) -> lgb.Booster:
+        """Return a booster without trees yet that will tell its loss on other cells."""
+        cells = self.dataset(*learned)
+        booster = lgb.Booster(self.params(len(learned[0])), cells)
+        booster.add_valid(self.dataset(*looked_at, cells), "inner")
+        return booster
 
     def _grow(self, folds: Sequence[_Inner]) -> list[float]:
         """Grow the inner folds' trees together until their common loss stops falling.
@@ -315,14 +351,15 @@ class BoostedTrees:
         """
         if not self._stops_early:
             for fold in folds:
-                _update(fold.booster, self.settings.max_rounds)
+                if not fold.whole:
+                    _update(fold.booster, self.settings.max_rounds)
             return []
         losses: list[float] = []
-        shares = np.array([fold.weight_sum for fold in folds])
+        shares = np.array([float(fold.weight.sum()) for fold in folds])
         shares = shares / shares.sum()
+        growing = [fold.by_round() for fold in folds]
         for _ in range(self.settings.max_rounds):
-            finished = [fold.booster.update() for fold in folds]
-            per_fold = [fold.booster.eval_valid()[0][2] for fold in folds]
+            per_fold, finished = zip(*(next(rounds) for rounds in growing), strict=True)
             losses.append(float((shares * np.array(per_fold)).sum()))
             since_best = len(losses) - 1 - int(np.argmin(losses))
             if all(finished) or since_best >= self.settings.early_stopping_rounds:
@@ -362,15 +399,28 @@ class BoostedTrees:
 
 @dataclass(frozen=True)
 class _Inner:
-    """The trees of one inner fold and the cells they are looked at with."""
+    """The trees of one inner fold and the cells they are looked at with.
+
+    ``whole`` trees are all there already; others grow as their losses are asked for.
+    """
 
     booster: lgb.Booster
     matrix: Matrix
     contaminated: NDArray[np.bool_]
     evidence: Floats
-    weight_sum: float
+    weight: Floats
+    whole: bool
     number: NDArray[np.int64]
     unit: NDArray[np.int64]
+
+    def by_round(self) -> Iterator[tuple[float, bool]]:
+        """Yield the loss after each round, and whether it changed nothing."""
+        if self.whole:
+            yield from loss_by_round(self.booster, self.matrix, self.contaminated, self.weight)
+            return
+        while True:
+            finished = self.booster.update()
+            yield self.booster.eval_valid()[0][2], finished
 
 
 def predict_scores(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hazardrank.features.base import FeatureSpec
 from hazardrank.model.boosted import BoostedModel, BoostedTrees, blend, usable
 from hazardrank.model.calibration import Calibrator, HeldOutScores, to_log_odds
+from hazardrank.model.distributed import Grower
 from hazardrank.model.intervals import Interval, deviation, estimate
 from hazardrank.settings import ModelSettings
 from hazardrank.validation.learner import Estimate, TrainingSide
@@ -102,7 +103,7 @@ class Ensemble:
 
     Parameters
     ----------
-    settings, specs, threads, seed
+    settings, specs, threads, seed, grower
         As for :class:`~hazardrank.model.boosted.BoostedTrees`; the first member has `seed`
         itself, so that an ensemble of one is the single model.
 
@@ -116,6 +117,7 @@ class Ensemble:
     specs: tuple[FeatureSpec, ...]
     threads: int
     seed: int
+    grower: Grower | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "specs", tuple(self.specs))
@@ -144,7 +146,7 @@ class Ensemble:
         calibrated = chosen.calibration != "none" or chosen.interval != "none"
         own = {"interval": "none", "calibration": "logistic" if calibrated else "none"}
         settings = chosen.model_copy(update=own)
-        return BoostedTrees(settings, self.specs, self.threads, seed)
+        return BoostedTrees(settings, self.specs, self.threads, seed, self.grower)
 
     def _times(self, side: TrainingSide, seed: int) -> NDArray[np.int64] | None:
         """Return how often a member sees each row; ``None``: each row once.
@@ -167,11 +169,15 @@ class Ensemble:
 
 
 def learner_of(
-    settings: ModelSettings, specs: Sequence[FeatureSpec], threads: int, seed: int
+    settings: ModelSettings,
+    specs: Sequence[FeatureSpec],
+    threads: int,
+    seed: int,
+    grower: Grower | None = None,
 ) -> BoostedTrees | Ensemble:
     """Return what learns under these settings: a single model, or an ensemble of several."""
     kind = BoostedTrees if settings.members == 1 else Ensemble
-    return kind(settings, tuple(specs), threads, seed)
+    return kind(settings, tuple(specs), threads, seed, grower)
 
 
 def _both(contaminated: NDArray[np.bool_]) -> bool:

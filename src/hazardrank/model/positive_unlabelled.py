@@ -24,6 +24,7 @@ from hazardrank.model.blended import BlendedModel
 from hazardrank.model.boosted import BoostedModel, BoostedTrees, usable
 from hazardrank.model.calibration import Calibrator, calibrate
 from hazardrank.model.class_prior import ClassPrior, class_prior, label_frequency
+from hazardrank.model.distributed import Grower
 from hazardrank.model.ensemble import EnsembleModel
 from hazardrank.model.intervals import Interval, estimate
 from hazardrank.model.non_negative import NonNegativeTrees
@@ -119,6 +120,8 @@ class PositiveUnlabelled:
     base : Learner
         Tells labelled from unlabelled cells; for ``elkan_noto``, and to estimate the class
         prior for ``nnpu``.
+    grower : Grower, optional
+        Grows the trees of ``bagging`` in place of this process.
     """
 
     settings: ModelSettings
@@ -126,6 +129,7 @@ class PositiveUnlabelled:
     threads: int
     seed: int
     base: Learner
+    grower: Grower | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "specs", tuple(self.specs))
@@ -174,7 +178,7 @@ class PositiveUnlabelled:
         members = []
         for number in range(self.settings.unlabelled_bags):
             seed = (self.seed + number * _SEED_STEP) % 2**31
-            trees = BoostedTrees(settings, self.specs, self.threads, seed)
+            trees = BoostedTrees(settings, self.specs, self.threads, seed, self.grower)
             times = np.concatenate([bag(side, seed), np.zeros(n_cells, np.int64)])
             model = trees.fit(doubled, times)
             assert model.held_out is not None

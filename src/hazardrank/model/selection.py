@@ -34,6 +34,7 @@ from hazardrank.model.candidates import (
     starting_points,
     suggest,
 )
+from hazardrank.model.distributed import Grower
 from hazardrank.model.ensemble import Ensemble, learner_of
 from hazardrank.model.feature_selection import choose_features
 from hazardrank.model.inner_bench import InnerBench, InnerScores
@@ -59,6 +60,7 @@ def learner_for(
     threads: int,
     seed: int,
     origin: str = "",
+    grower: Grower | None = None,
 ) -> BoostedTrees | Ensemble | TunedLearner | PositiveUnlabelled:
     """Return the learner that some settings ask for.
 
@@ -75,17 +77,20 @@ def learner_for(
     origin : str, optional
         What else decides the result, such as the digest of the code: studies of another
         origin are not continued.
+    grower : Grower, optional
+        Grows the trees in place of this process: a cluster. What is compared to choose among
+        candidates is grown in this process all the same.
     """
     if settings.unlabelled != "as_negative":
         # Rescaled or re-weighted, it is still told apart by a learner of the same settings.
         plain = settings.model_copy(update={"unlabelled": "as_negative"})
-        base = learner_for(plain, specs, threads, seed, origin)
-        return PositiveUnlabelled(settings, tuple(specs), threads, seed, base)
+        base = learner_for(plain, specs, threads, seed, origin, grower)
+        return PositiveUnlabelled(settings, tuple(specs), threads, seed, base, grower)
     asked = settings.tuning.enabled or settings.feature_selection != "none"
     small_tables = settings.forest_below_cells > 0 and settings.boosting == "gbdt"
     if asked or (small_tables and settings.members == 1):
-        return TunedLearner(settings, tuple(specs), threads, seed, origin)
-    return learner_of(settings, specs, threads, seed)
+        return TunedLearner(settings, tuple(specs), threads, seed, origin, grower)
+    return learner_of(settings, specs, threads, seed, grower)
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,8 @@ class TunedLearner:
         same model, whether or not the study was interrupted.
     origin : str
         Part of the name of the stored studies.
+    grower : Grower, optional
+        Grows the trees that are kept in place of this process.
 
     Raises
     ------
@@ -117,6 +124,7 @@ class TunedLearner:
     threads: int
     seed: int
     origin: str = ""
+    grower: Grower | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "specs", tuple(self.specs))
@@ -161,7 +169,7 @@ class TunedLearner:
         return chosen.tuning.enabled or chosen.feature_selection != "none" or forest_too
 
     def _trees(self, settings: ModelSettings) -> BoostedTrees:
-        return BoostedTrees(settings, self.specs, self.threads, self.seed)
+        return BoostedTrees(settings, self.specs, self.threads, self.seed, self.grower)
 
     # ------------------------------------------------------------ without a search
 

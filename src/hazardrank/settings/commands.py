@@ -55,6 +55,36 @@ class TrainSettings(RegionCommandSettings):
     is printed and written to `comparison.json`."""
 
     @model_validator(mode="after")
+    def _can_be_grown_there(self) -> TrainSettings:
+        backend, model = self.compute.backend, self.model
+        if backend == "processes":
+            raise ValueError(
+                "compute=processes is for scoring: trees grow in threads. Leave compute out, or "
+                "grow them on several machines with compute=dask"
+            )
+        if backend != "dask":
+            return self
+        alone = [
+            name
+            for name, asked in (
+                ("model.tuning.enabled=true", model.tuning.enabled),
+                (
+                    f"model.feature_selection={model.feature_selection}",
+                    model.feature_selection != "none",
+                ),
+                ("model.unlabelled=nnpu", model.unlabelled == "nnpu"),
+            )
+            if asked
+        ]
+        if alone:
+            raise ValueError(
+                f"compute=dask cannot train with {', '.join(alone)}: trees of these grow "
+                "on one machine only. Leave compute out; or choose settings and features there, "
+                "on fewer cells (labels.max_cells), and give what was chosen here"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _unlabelled_cells_are_there(self) -> TrainSettings:
         if self.model.unlabelled != "as_negative" and self.labels.background is None:
             raise ValueError(

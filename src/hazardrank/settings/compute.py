@@ -13,18 +13,21 @@ from hazardrank.settings.base import Settings
 
 
 class ComputeSettings(Settings):
-    """How this machine, or several, are used. Never changes a result."""
+    """How this machine, or several, are used. Changes no result, but one: trees grown by
+    `train` on a cluster depend on its number of workers."""
 
     backend: Literal["threads", "processes", "dask"] = "threads"
     """Where work is done: `threads` of this process, `processes` of this machine, or `dask`: a
-    dask.distributed cluster. `processes` is for scoring only."""
+    dask.distributed cluster. `processes` is for scoring only; `train` grows its trees on a
+    cluster, and does all else here."""
     scheduler: str | None = None
     """`dask`: address of the cluster's scheduler, `tcp://host:8786`; a cluster on this machine
     when left out."""
     workers: Annotated[int, Field(ge=1, le=4096)] | None = None
     """`processes`, and `dask` without a scheduler: worker processes; one a core when left out."""
     retries: Annotated[int, Field(ge=0, le=100)] = 3
-    """`dask`: how often a block that failed, or whose worker was lost, is tried again."""
+    """`dask`: how often a block of a scoring that failed, or whose worker was lost, is tried
+    again."""
     window: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """`dask`: blocks handed to the scheduler at a time; a few for each worker when left out."""
     memory_gb: Annotated[float, Field(gt=0, le=10_000)] | None = None
