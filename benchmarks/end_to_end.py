@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.made_up_land import make_bundle, make_land
+from benchmarks.made_up_land import make_bundle, make_land, make_stack
 from benchmarks.report import Row, Section, show
 
 MILLIONS = (1, 4, 16, 64)
@@ -98,6 +98,17 @@ def _measure(scratch: Path, millions: tuple[int, ...], naive: tuple[int, ...]) -
             Row(f"{size} million, scipy + pandas + LightGBM", rate, f"{peak_mb:.0f} MB{ratio}")
         )
     middle = sorted(millions)[len(millions) // 2]
+    stack = make_stack(scratch / "stack", lands[middle])
+    of_stack = make_bundle(scratch / "bundle_stack", stack, domain=False)
+    _scored(scratch, stack, of_stack, options)
+    seconds, peak_mb, stages = _scored(scratch, stack, of_stack, options)
+    rows.append(
+        Row(
+            f"{middle} million, 24 ready rasters, no domain",
+            f"{middle / seconds:.2f} Mcell/s",
+            f"{peak_mb:.0f} MB; {_shares(stages)}",
+        )
+    )
     seconds, peak_mb, stages = _scored(scratch, lands[middle], bundles[True], options)
     rows.append(
         Row(

@@ -114,7 +114,21 @@ def _write_raster(
     coarse /= coarse.std()
     texture = gaussian_filter(rng.normal(size=(PATCH, PATCH)), 3, mode="wrap")
     texture *= 0.3 / texture.std()
-    profile = {
+    with rasterio.open(path, "w", **_profile(grid, dtype)) as dataset:
+        for row in range(0, grid.n_rows, PATCH):
+            for col in range(0, grid.n_cols, PATCH):
+                part = coarse[row // 64 : row // 64 + 6, col // 64 : col // 64 + 6]
+                fine = zoom(part, 64, order=1, mode="nearest", grid_mode=True)[:PATCH, :PATCH]
+                values = middle + spread * (fine + texture[: fine.shape[0], : fine.shape[1]])
+                rows, cols = min(PATCH, grid.n_rows - row), min(PATCH, grid.n_cols - col)
+                values = values[:rows, :cols]
+                if dtype == "uint8":
+                    values = np.clip(np.rint(values), 1, 3)
+                dataset.write(values.astype(dtype), 1, window=Window(col, row, cols, rows))
+
+
+def _profile(grid: SurveyGrid, dtype: str) -> dict[str, Any]:
+    return {
         "driver": "GTiff",
         "height": grid.n_rows,
         "width": grid.n_cols,
@@ -126,17 +140,6 @@ def _write_raster(
         "compress": "zstd",
         "zstd_level": 1,
     }
-    with rasterio.open(path, "w", **profile) as dataset:
-        for row in range(0, grid.n_rows, PATCH):
-            for col in range(0, grid.n_cols, PATCH):
-                part = coarse[row // 64 : row // 64 + 6, col // 64 : col // 64 + 6]
-                fine = zoom(part, 64, order=1, mode="nearest", grid_mode=True)[:PATCH, :PATCH]
-                values = middle + spread * (fine + texture[: fine.shape[0], : fine.shape[1]])
-                rows, cols = min(PATCH, grid.n_rows - row), min(PATCH, grid.n_cols - col)
-                values = values[:rows, :cols]
-                if dtype == "uint8":
-                    values = np.clip(np.rint(values), 1, 3)
-                dataset.write(values.astype(dtype), 1, window=Window(col, row, cols, rows))
 
 
 def _write(path: Path, shapes: np.ndarray) -> None:
@@ -162,12 +165,48 @@ def _points(grid: SurveyGrid, rng: np.random.Generator) -> np.ndarray:
     return shapely.points(rng.uniform([west, south], [east, north], (n_points, 2)))
 
 
+def make_stack(folder: Path, region_file: Path) -> Path:
+    """Write the 24 features of a land as rasters, as if ready from elsewhere; return the region."""
+    region_of_stack = folder / "region.yaml"
+    if region_of_stack.is_file():
+        return region_of_stack
+    _, features, layers = open_land(region_file, region_file.parent / "cache")
+    folder.mkdir(parents=True, exist_ok=True)
+    with layers:
+        profile = _profile(layers.grid, "float32") | {"nodata": np.nan}
+        paths = [folder / f"{name}.tif" for name in features.names]
+        files = [rasterio.open(path, "w", **profile) for path in paths]
+        for block in layers.grid.blocks(1024):
+            row, col = block.offset_in(layers.grid)
+            window = Window(col, row, block.n_cols, block.n_rows)
+            for file, band in zip(files, features.block(block, layers, None), strict=True):
+                file.write(band, 1, window=window)
+        for file in files:
+            file.close()
+    settings = _region(layers.grid) | {
+        "layers": {
+            spec.name: {
+                "path": f"{spec.name}.tif",
+                "kind": "continuous",
+                "unit": "1",
+                "valid_range": [-1e6, 1e6],
+            }
+            for spec in features.specs
+        }
+    }
+    region_of_stack.write_text(yaml.safe_dump({"region": settings}, sort_keys=False))
+    return region_of_stack
+
+
 def open_land(region_file: Path, cache: Path) -> tuple[RegionSettings, FeatureSet, FileLayers]:
-    """Open a made-up land with its 24 features."""
+    """Open a made-up land, or a ready stack, with its 24 features."""
     values = yaml.safe_load(region_file.read_text())["region"]
     region = validate(RegionSettings, values)
+    chosen = FEATURES
+    if "elevation" not in region.layers:
+        chosen = {name: {"family": "raster", "layer": name} for name in region.layers}
     features = build_features(
-        {key: AnyFamilySettings(**one) for key, one in FEATURES.items()}, region.layers
+        {key: AnyFamilySettings(**one) for key, one in chosen.items()}, region.layers
     )
     return region, features, open_layers(region, region_file.parent, cache, 25_000.0)
 
