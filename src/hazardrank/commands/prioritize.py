@@ -8,6 +8,7 @@ from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import make_simulated_data
 from hazardrank.commands.prioritize_case import Case, rank_tasks
 from hazardrank.commands.prioritize_output import write_priorities
+from hazardrank.commands.prioritize_plan import planner_of
 from hazardrank.reporting.progress import Progress
 from hazardrank.settings import PrioritizeSettings
 
@@ -18,7 +19,7 @@ def main() -> None:
 
 
 def run(settings: PrioritizeSettings) -> None:
-    """Draw tasks, measure them, rank them, write and say what came out.
+    """Draw tasks, measure them, rank them, plan, write and say what came out.
 
     Raises
     ------
@@ -29,5 +30,8 @@ def run(settings: PrioritizeSettings) -> None:
     progress = Progress(settings.compute.progress)
     make_simulated_data(settings, progress)
     with Case.of(settings) as case:
-        ranked = rank_tasks(case, progress)
-        write_priorities(case, ranked, progress, time.perf_counter() - begun)
+        planner = planner_of(settings.plan)
+        ranked = rank_tasks(case, planner, progress)
+        with progress.stage("Planning", None, "plans"):
+            plan = planner.plan(case, ranked)
+        write_priorities(case, ranked, plan, progress, time.perf_counter() - begun)

@@ -9,9 +9,12 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from numpy.typing import NDArray
 
 from hazardrank.commands.prepare import CACHE_FOLDER, data_dir_of
+from hazardrank.commands.prioritize_plan import Planner
 from hazardrank.errors import LayerError, PriorityError
+from hazardrank.priority.alternatives import Alternatives
 from hazardrank.priority.consequence import ConsequenceSet, build_consequence
 from hazardrank.priority.criteria.base import ConsequenceInputs
 from hazardrank.priority.gates import GateDecision, GateSet, build_gates
@@ -20,12 +23,15 @@ from hazardrank.priority.ground import GroundReader
 from hazardrank.priority.land import TaskLand, draw_tasks
 from hazardrank.priority.likelihood_maps import LikelihoodMaps, open_maps
 from hazardrank.priority.measure import MeasuredBlock, Measures, measure_tasks
+from hazardrank.priority.methods import rank
 from hazardrank.priority.priorities import Priorities, prioritize
+from hazardrank.priority.ranked_table import band_labels
 from hazardrank.priority.tasks_table import TaskTotals, task_table
 from hazardrank.priority.tasks_words import NearestPlace, nearest_places
+from hazardrank.priority.weights import Weights
 from hazardrank.records import HazardRecords
 from hazardrank.reporting.progress import Progress
-from hazardrank.settings import PrioritizeSettings
+from hazardrank.settings import PlanSettings, PrioritizeSettings, SurveyPlanSettings
 from hazardrank.sources.hazard_records import read_records
 from hazardrank.sources.region import FileLayers, open_layers
 from hazardrank.sources.vectors import MARGIN_M
@@ -65,7 +71,7 @@ class Case:
         consequence = build_consequence(
             settings.priority.criteria, region.layers, has_records=len(records.accidents) > 0
         )
-        margin_m = max(MARGIN_M, consequence.halo_m + 1000.0)
+        margin_m = max(MARGIN_M, consequence.halo_m + 1000.0, _reach_m(settings.plan) + 1000.0)
         layers = open_layers(region, data_dir, Path(CACHE_FOLDER).absolute(), margin_m)
         return cls(
             settings,
@@ -95,6 +101,23 @@ class Case:
             )
         return pd.Timestamp(day)
 
+    @property
+    def weights(self) -> Weights | None:
+        """Weights of what the method weighs, ``None`` if it weighs nothing.
+
+        Raises
+        ------
+        PriorityError
+            If they do not fit the criteria.
+        """
+        names = self.consequence.names
+        nothing = Alternatives(
+            np.empty(0, np.str_), names, np.empty((0, len(names))), *np.empty((3, 0))
+        )
+        return rank(
+            nothing, self.settings.priority, skipped=tuple(self.consequence.skipped)
+        ).weights
+
     def notes(self, ranked: RankedTasks) -> list[str]:
         """Return what was not looked at, one sentence each."""
         skipped = [f"Not weighed: {text}" for text in self.consequence.skipped.values()]
@@ -106,6 +129,13 @@ class Case:
                 "from weights and effort alone"
             )
         return skipped
+
+
+def _reach_m(plan: PlanSettings | SurveyPlanSettings) -> float:
+    """Return how far beyond the region a plan looks, in metres."""
+    if isinstance(plan, SurveyPlanSettings):
+        return 0.0
+    return max([one.reach_m for one in (plan.deadlines, plan.access) if one is not None] or [0.0])
 
 
 # -------------------------------------------------------------------------------- ranking
@@ -123,9 +153,16 @@ class RankedTasks:
     table: gpd.GeoDataFrame
     unasked: tuple[str, ...]
 
+    @property
+    def bands(self) -> NDArray[np.object_]:
+        """Band of each task, as people read it."""
+        return band_labels(self.priorities.band)
 
-def rank_tasks(case: Case, progress: Progress) -> RankedTasks:
+
+def rank_tasks(case: Case, planner: Planner, progress: Progress) -> RankedTasks:
     """Draw tasks, add up what they hold, ask the gates, and rank what is open.
+
+    `planner` looks on, so that no block is measured twice.
 
     Raises
     ------
@@ -134,7 +171,8 @@ def rank_tasks(case: Case, progress: Progress) -> RankedTasks:
     """
     settings = case.settings
     land = _land(case, progress)
-    gathered, totals = _measured(case, land, progress)
+    planner.begin(case, land)
+    gathered, totals = _measured(case, land, planner, progress)
     table = _table(case, land, totals)
     decision, unasked = _decide(case, gathered, table)
     skipped = tuple(case.consequence.skipped)
@@ -161,7 +199,9 @@ def _land(case: Case, progress: Progress) -> TaskLand:
         )
 
 
-def _measured(case: Case, land: TaskLand, progress: Progress) -> tuple[GatheredTasks, TaskTotals]:
+def _measured(
+    case: Case, land: TaskLand, planner: Planner, progress: Progress
+) -> tuple[GatheredTasks, TaskTotals]:
     settings = case.settings
     inputs = ConsequenceInputs(case.layers, case.today.date(), case.records, land.on_record)
     with progress.stage("Preparing consequence", None, "criteria"):
@@ -174,9 +214,12 @@ def _measured(case: Case, land: TaskLand, progress: Progress) -> tuple[GatheredT
     with progress.stage("Measuring tasks", n_blocks, "blocks") as advance:
 
         def on_block(block: MeasuredBlock) -> None:
+            planner.add(block)
             advance(1)
 
-        return measure_tasks(land, measures, block_cells, threads, on_block)
+        return measure_tasks(
+            land, measures, block_cells, threads, on_block, everywhere=planner.everywhere
+        )
 
 
 def _table(case: Case, land: TaskLand, totals: TaskTotals) -> gpd.GeoDataFrame:

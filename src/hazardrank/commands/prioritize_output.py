@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 import shapely
 from matplotlib.colors import to_rgb
-from numpy.typing import NDArray
 
 import hazardrank
 from hazardrank.commands.prepare import data_dir_of
 from hazardrank.commands.prioritize_case import Case, RankedTasks
-from hazardrank.priority.bands import BAND_LABELS, Band
+from hazardrank.commands.prioritize_plan import PlanOutcome
 from hazardrank.priority.priority_maps import BANDS_TIF, write_band_map, write_priority_map
-from hazardrank.priority.ranked_table import column_meanings, ranked_table
+from hazardrank.priority.ranked_table import band_labels, column_meanings, ranked_table
 from hazardrank.reporting.map_page import MapText
 from hazardrank.reporting.priority_files import (
     BAND_COLOURS,
@@ -70,7 +69,9 @@ CELL_COLUMNS = {
 }
 
 
-def write_priorities(case: Case, ranked: RankedTasks, progress: Progress, seconds: float) -> None:
+def write_priorities(
+    case: Case, ranked: RankedTasks, plan: PlanOutcome, progress: Progress, seconds: float
+) -> None:
     """Write maps, tasks and tables, then print what came out.
 
     Parameters
@@ -79,6 +80,8 @@ def write_priorities(case: Case, ranked: RankedTasks, progress: Progress, second
         The region and the choices.
     ranked : RankedTasks
         The tasks.
+    plan : PlanOutcome
+        What was planned.
     progress : Progress
         What the user sees meanwhile.
     seconds : float
@@ -101,11 +104,12 @@ def write_priorities(case: Case, ranked: RankedTasks, progress: Progress, second
         settings.tasks.reasons,
         origin.run_id,
     )
-    written = _Writer(case, ranked, origin, folder, progress, table).write_all()
+    written = _Writer(case, ranked, plan, origin, folder, progress, table).write_all()
     summary = summary_of(case, ranked, table)
-    facts = _facts(case, ranked, origin, summary, written, seconds)
+    facts = _facts(case, ranked, origin, summary, written, seconds) | {"plan": dict(plan.facts)}
     write_files(folder, {SUMMARY_JSON: json.dumps(facts, indent=1, ensure_ascii=False).encode()})
-    print_priorities(summary, settings.shown, str(folder), [*written, SUMMARY_JSON])
+    files = [*written, SUMMARY_JSON]
+    print_priorities(summary, settings.shown, str(folder), files, plan.lines)
 
 
 # ----------------------------------------------------------------------------- provenance
@@ -202,6 +206,7 @@ class _Writer:
 
     case: Case
     ranked: RankedTasks
+    plan: PlanOutcome
     origin: Origin
     folder: Path
     progress: Progress
@@ -236,14 +241,19 @@ class _Writer:
         n_cells = int(self.ranked.land.tasks.n_cells.sum())
         if 0 < n_cells <= self.case.settings.cells_up_to:
             layers["cells"] = Layer(self._cells(), CELL_COLUMNS, band_style("cells", None))
-        write_gpkg(self.folder / GPKG, layers, self.origin.text)
+        text, plan = self.origin.text, self.plan
+        packages = {GPKG: {**layers, **plan.layers}, **plan.own_layers}
+        for name, content in packages.items():
+            write_gpkg(self.folder / name, content, text)
+        described = {**meanings, **plan.columns}
         contents = {
-            GEOJSON: as_geojson(self.table, self.origin.text),
+            GEOJSON: as_geojson(self.table, text),
             CSV: as_csv(self.table),
-            XLSX: as_xlsx({"tasks": sheet_of(self.table)}, meanings, self.origin.text),
-            COLUMNS_MD: as_columns_md(meanings, self.origin.text),
+            XLSX: as_xlsx({"tasks": sheet_of(self.table), **plan.sheets}, described, text),
+            COLUMNS_MD: as_columns_md(described, text),
+            **plan.contents(text),
         }
-        return [GPKG, *write_files(self.folder, contents)]
+        return [*packages, *write_files(self.folder, contents)]
 
     def _meanings(self) -> dict[str, str]:
         priority = self.case.settings.priority
@@ -276,7 +286,7 @@ class _Writer:
             "cell_id": block.cell_ids(row, col),
             "task_id": tasks.ids[task],
             "rank": pd.arrays.IntegerArray(found.rank[task], found.rank[task] == 0),
-            "band": _band_labels(found.band[task]),
+            "band": band_labels(found.band[task]),
         }
         for name, values in (
             ("likelihood", maps.likelihood),
@@ -308,13 +318,6 @@ class _Writer:
                 region.simulated is not None,
             ),
         )
-
-
-def _band_labels(codes: NDArray[np.int8]) -> NDArray[np.object_]:
-    words = np.array(["", *BAND_LABELS.values()], dtype=object)
-    assert [int(band) for band in BAND_LABELS] == list(range(1, len(Band) + 1))
-    labels: NDArray[np.object_] = words[codes]
-    return labels
 
 
 def _colour(code: str) -> tuple[int, int, int, int]:

@@ -18,6 +18,7 @@ from hazardrank.priority.gather import GatheredTasks, TaskGatherer
 from hazardrank.priority.ground import GroundReader
 from hazardrank.priority.land import TaskLand
 from hazardrank.priority.likelihood_maps import LikelihoodMaps
+from hazardrank.priority.tasks import Tasks
 from hazardrank.priority.tasks_table import TaskCells, TaskTotals
 from hazardrank.records import OUTCOME_CODES, Outcome
 from hazardrank.scoring.map_files import STATUS_NODATA
@@ -152,9 +153,9 @@ def measure_tasks(
     totals = TaskTotals(tasks, names, methods)
     blocks = list(tasks.grid.blocks(block_cells))
     if not everywhere:
-        blocks = [block for block in blocks if (_labels(land, block) >= 0).any()]
+        blocks = [block for block in blocks if (labels_of(tasks, block) >= 0).any()]
     for cells in measured_blocks(measures, blocks, threads):
-        labels, maps = _labels(land, cells.grid), cells.maps
+        labels, maps = labels_of(tasks, cells.grid), cells.maps
         ends = None if maps.low is None or maps.high is None else (maps.low, maps.high)
         gatherer.add(labels, maps.likelihood, cells.values, cells.effort, cells.open_cells, ends)
         totals.add(
@@ -173,9 +174,8 @@ def measure_tasks(
     return gatherer.result(tasks.ids), totals
 
 
-def _labels(land: TaskLand, block: SurveyGrid) -> NDArray[np.int32]:
-    row, col = block.offset_in(land.tasks.grid)
-    labels: NDArray[np.int32] = land.tasks.labels[
-        row : row + block.n_rows, col : col + block.n_cols
-    ]
+def labels_of(tasks: Tasks, block: SurveyGrid) -> NDArray[np.int32]:
+    """Return the number of each cell's task in a block, -1 for none; shape (rows, cols)."""
+    row, col = block.offset_in(tasks.grid)
+    labels: NDArray[np.int32] = tasks.labels[row : row + block.n_rows, col : col + block.n_cols]
     return labels

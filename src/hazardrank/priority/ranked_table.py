@@ -18,6 +18,7 @@ from hazardrank.priority.methods import Ranking
 from hazardrank.priority.priorities import Priorities
 from hazardrank.priority.reasons import parts_of, phrases_of, plain_reasons
 from hazardrank.priority.tasks_table import COLUMNS, TaskTotals
+from hazardrank.priority.weights import Weights
 from hazardrank.settings import RobustnessSettings
 
 FloatArray = NDArray[np.float64]
@@ -55,6 +56,8 @@ RANK_COLUMNS: Mapping[str, str] = MappingProxyType(
 
 #: Suffix of the columns of each kind of draws; those around the chosen weights have none.
 SUFFIXES = {"around": "", "uniform": "_any_weights", "fixed": "_fixed_weights"}
+
+_DIGITS = 6
 
 _FIRST = (
     *("task_id", "rank", "rank_low", "rank_high", "top_share", "tied", "tie_group"),
@@ -101,7 +104,7 @@ def ranked_table(
     land, opened = gathered.alternatives, priorities.rank > 0
     data: dict[str, object] = {
         "rank": _whole(priorities.rank, opened),
-        "band": np.array([BAND_LABELS[Band(code)] for code in priorities.band], dtype=object),
+        "band": band_labels(priorities.band),
         "waits_for": priorities.closed_by,
         "score": priorities.score,
         "method": best_methods(gathered, totals.methods),
@@ -129,7 +132,36 @@ def ranked_table(
     reasons_given = [f"reason_{k + 1}" for k in range(n_reasons)]
     rest = [c for c in whole.columns if c not in (*names, *reasons_given, "geometry", "run_id")]
     ordered: gpd.GeoDataFrame = whole[[*names, *reasons_given, *rest, "run_id", "geometry"]]
-    return ordered.iloc[order].reset_index(drop=True)
+    return rounded(ordered.iloc[order].reset_index(drop=True))
+
+
+def rounded(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a table with its numbers to six significant digits, and a tenth at least.
+
+    So all files hold the same numbers, and none pretends to know more.
+    """
+    changed = {
+        name: significant(table[name].to_numpy())
+        for name in table.columns
+        if name != table.geometry.name and table[name].dtype.kind == "f"
+    }
+    result: gpd.GeoDataFrame = table.assign(**changed)
+    return result
+
+
+def significant(values: FloatArray) -> FloatArray:
+    """Return numbers to six significant digits; those above 99,999.9 to a tenth."""
+    size = np.abs(np.where(np.isfinite(values) & (values != 0), values, 1.0))
+    decimals = np.maximum(_DIGITS - 1 - np.floor(np.log10(size)), 1.0)
+    scale = 10.0 ** np.minimum(decimals, 300.0)
+    return np.where(np.isfinite(values), np.rint(values * scale) / scale, values)
+
+
+def band_labels(codes: NDArray[np.int8]) -> NDArray[np.object_]:
+    """Return what people read, for codes of bands."""
+    words = np.array(["", *(BAND_LABELS[band] for band in sorted(Band))], dtype=object)
+    labels: NDArray[np.object_] = words[codes]
+    return labels
 
 
 def best_methods(gathered: GatheredTasks, methods: Sequence[str]) -> NDArray[np.object_]:
@@ -148,18 +180,21 @@ def harm_ha(land: Alternatives, priorities: Priorities) -> FloatArray:
     Consequence is the sum of the criteria by their weights, scaled to add up to 1 where the
     method also weighs likelihood and effort; all criteria alike where it weighs nothing.
     """
-    weights = criterion_weights(land.criteria, priorities)
+    weights = criterion_weights(land.criteria, priorities.weights)
     harm: FloatArray = land.area_ha * land.likelihood * (land.consequence @ weights)
     return harm
 
 
-def criterion_weights(criteria: Sequence[str], priorities: Priorities) -> FloatArray:
-    """Return the weights of the criteria alone; they add up to 1."""
-    if priorities.weights is not None:
-        by_name = dict(zip(priorities.weights.names, priorities.weights.values, strict=True))
-        weights = np.array([by_name[name] for name in criteria], np.float64)
-        if weights.sum() > 0:
-            scaled: FloatArray = weights / weights.sum()
+def criterion_weights(criteria: Sequence[str], weights: Weights | None) -> FloatArray:
+    """Return the weights of the criteria alone, scaled to add up to 1.
+
+    Where nothing is weighed, or only likelihood and effort are, all criteria weigh the same.
+    """
+    if weights is not None:
+        by_name = dict(zip(weights.names, weights.values, strict=True))
+        values = np.array([by_name[name] for name in criteria], np.float64)
+        if values.sum() > 0:
+            scaled: FloatArray = values / values.sum()
             return scaled
     return np.full(len(criteria), 1.0 / max(len(criteria), 1))
 

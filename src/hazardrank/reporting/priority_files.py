@@ -142,7 +142,7 @@ def as_geojson(table: gpd.GeoDataFrame, provenance: Mapping[str, str]) -> bytes:
     rounded = shapely.transform(placed.geometry.to_numpy(), lambda places: np.round(places, 7))
     turned = shapely.orient_polygons(rounded, exterior_cw=False)
     rows = pd.DataFrame(placed.drop(columns=placed.geometry.name))
-    records = json.loads(rows.to_json(orient="records", double_precision=10, date_format="iso"))
+    records = json.loads(rows.to_json(orient="records", double_precision=12, date_format="iso"))
     features = [
         {"type": "Feature", "properties": row, "geometry": json.loads(shape)}
         for row, shape in zip(records, shapely.to_geojson(turned), strict=True)
@@ -156,9 +156,9 @@ def as_geojson(table: gpd.GeoDataFrame, provenance: Mapping[str, str]) -> bytes:
 
 
 def as_csv(table: gpd.GeoDataFrame) -> bytes:
-    """Return a table as CSV without geometry, figures to six significant digits."""
+    """Return a table as CSV without geometry."""
     plain = pd.DataFrame(table.drop(columns=table.geometry.name))
-    text: str = plain.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    text: str = plain.to_csv(index=False, lineterminator="\n")
     return text.encode("utf-8")
 
 
@@ -221,7 +221,7 @@ def _cell(value: Any) -> Any:
     if value is None or value is pd.NA or value is pd.NaT:
         return None
     if isinstance(value, float):
-        return None if np.isnan(value) else float(f"{value:.6g}")
+        return None if np.isnan(value) else value
     if isinstance(value, bool | int | str):
         return value
     return str(value)
