@@ -5,6 +5,7 @@ import re
 import pytest
 
 from hazardrank.features.registry import FAMILIES, HISTORY_FAMILIES
+from hazardrank.priority.criteria.registry import CRITERIA
 from hazardrank.reporting.configuration_reference import reference
 
 
@@ -44,6 +45,17 @@ def test_a_setting_has_its_range_default_and_meaning(text, line):
 def test_every_family_of_the_registry_has_a_section(text):
     names = re.findall(r"^### (\w+)$", text, flags=re.MULTILINE)
     assert names == [*FAMILIES, *HISTORY_FAMILIES]
+
+
+def test_every_criterion_of_the_registry_has_a_section(text):
+    names = re.findall(r"^### Criterion (\w+)$", text, flags=re.MULTILINE)
+    assert names == list(CRITERIA)
+
+
+@pytest.mark.parametrize("kind", ["season", "survey"])
+def test_every_kind_of_plan_has_a_section(text, kind):
+    assert f"## plan (kind {kind})" in text.splitlines()
+    assert f"[plan (kind {kind})](#plan-kind-{kind})" in text
 
 
 def test_no_setting_is_without_a_meaning(text):

@@ -15,11 +15,14 @@ from typing import Any
 
 from hazardrank.features.base import FeatureFamily, HistoryFamily
 from hazardrank.features.registry import FAMILIES, HISTORY_FAMILIES
+from hazardrank.priority.criteria.registry import CRITERIA
 from hazardrank.reporting.run_files import write_whole
 from hazardrank.settings import (
     CompareSettings,
+    CriterionSettings,
     ExplainSettings,
     FamilySettings,
+    PrioritizeSettings,
     ScoreSettings,
     Settings,
     SimulateSettings,
@@ -39,8 +42,19 @@ A setting that does not exist, or a value out of its range, stops the command wi
 that names the setting, the value and what is allowed.
 
 Groups are files under `configs/`: `region`, `features`, `labels`, `validation`, `model`,
-`compute`, `tracking`, `experiment`. `python -m train --help` lists the options of each. The
-defaults below are those of the settings themselves; a group's file may choose others.
+`compute`, `tracking`, `experiment`, and for priorities `priority`, `tasks`, `plan`.
+`python -m train --help` lists the options of each. The defaults below are those of the
+settings themselves; a group's file may choose others.
+"""
+PRIORITIZE_INTRODUCTION = """\
+Beside `region` and `compute`, as for `python -m train`. What the numbers mean and where the
+examples of `configs/priority` come from: [priorities.md](priorities.md).
+"""
+CRITERIA_INTRODUCTION = """\
+Each entry under `priority.criteria` names one criterion and gives its settings; its key is
+yours to choose and becomes a column of the tasks. `KEY: null` switches an entry of the
+group's file off. Every criterion also takes what stands under
+[priority.criteria.KEY](#prioritycriteriakey).
 """
 FEATURES_INTRODUCTION = """\
 Each entry under `features` names one family and gives its settings. The entry's key is
@@ -59,7 +73,7 @@ _BOUNDS = (
 
 def reference() -> str:
     """Return the reference as Markdown: commands, region, features, labels and the rest."""
-    parts = [INTRODUCTION, *_sections(TrainSettings, "", skip=("features",))]
+    parts = [INTRODUCTION, *_sections(TrainSettings, "train", "", skip=("features",))]
     parts += ["## features\n", FEATURES_INTRODUCTION]
     families: dict[str, type[FeatureFamily[Any]] | type[HistoryFamily[Any]]]
     families = {**FAMILIES, **HISTORY_FAMILIES}
@@ -79,6 +93,7 @@ def reference() -> str:
     shared = (*TrainSettings.model_fields, "strict_checks")
     kept = [name for name in shared if name not in _OWN_OF_SCORE]
     parts += [_table(_own_fields(score, tuple(kept)), places, score["$defs"])]
+    parts += _prioritize()
     parts += ["## Settings of `python -m explain`\n"]
     explain = ExplainSettings.model_json_schema()
     parts += [_table(_own_fields(explain), places, explain["$defs"])]
@@ -87,12 +102,38 @@ def reference() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _sections(kind: type[Settings], path: str, skip: tuple[str, ...]) -> Iterator[str]:
+def _prioritize() -> Iterator[str]:
+    """Yield the sections of priorities, tasks and plans, and one for each criterion."""
+    skip = tuple(name for name in TrainSettings.model_fields if name != "output_dir")
+    yield from _sections(
+        PrioritizeSettings, "prioritize", "", skip, introduction=PRIORITIZE_INTRODUCTION
+    )
+    yield "## Consequence criteria\n"
+    yield CRITERIA_INTRODUCTION
+    schema = PrioritizeSettings.model_json_schema()
+    places = _places(schema, schema["$defs"], "", skip)
+    for name, criterion in CRITERIA.items():
+        own = criterion.settings_type.model_json_schema()
+        yield f"### Criterion {name}\n"
+        yield f"{_flat((inspect.getdoc(criterion) or '').split(chr(10) * 2)[0])}\n"
+        fields = _own_fields(own, tuple(CriterionSettings.model_fields))
+        yield _table(fields, places, own.get("$defs", {}))
+
+
+def _sections(
+    kind: type[Settings],
+    command: str,
+    path: str,
+    skip: tuple[str, ...],
+    introduction: str = "",
+) -> Iterator[str]:
     """Yield a section for `kind` and, below it, one for each group of settings in it."""
     schema = kind.model_json_schema()
     definitions = schema.get("$defs", {})
     places = _places(schema, definitions, path, skip)
-    yield "## Settings of `python -m train`\n"
+    yield f"## Settings of `python -m {command}`\n"
+    if introduction:
+        yield introduction
     yield _table(_own_fields(schema, skip), places, definitions)
     for name, place in places.items():
         definition = definitions[name]
@@ -112,18 +153,26 @@ def _places(
         for name, suffix in _references(field):
             definition = definitions[name]
             if name not in places and "properties" in definition:
-                place = f"{path}{key}{suffix}"
+                place = f"{path}{key}{suffix}{_kind(field, definition)}"
                 places[name] = place
-                deeper = _places(definition, definitions, f"{place}.")
+                deeper = _places(definition, definitions, f"{path}{key}{suffix}.")
                 places |= {inner: at for inner, at in deeper.items() if inner not in places}
     return places
+
+
+def _kind(field: Schema, definition: Schema) -> str:
+    """Return what tells one of several kinds of settings from the others, such as a plan's."""
+    if "oneOf" not in field:
+        return ""
+    name = field["discriminator"]["propertyName"]
+    return f" ({name} {definition['properties'][name]['const']})"
 
 
 def _references(field: Schema, suffix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the definitions a field refers to, with ``[]`` for lists and ``.KEY`` for maps."""
     if "$ref" in field:
         yield field["$ref"].rsplit("/", 1)[1], suffix
-    for option in field.get("anyOf", ()):
+    for option in (*field.get("anyOf", ()), *field.get("oneOf", ())):
         yield from _references(option, suffix)
     if isinstance(field.get("items"), dict):
         yield from _references(field["items"], f"{suffix}[]")
@@ -189,8 +238,9 @@ def _allowed(field: Schema, places: Mapping[str, str], definitions: Mapping[str,
     """Return in words which values a field may have."""
     if "$ref" in field:
         return _referred(field["$ref"].rsplit("/", 1)[1], places, definitions)
-    if "anyOf" in field:
-        options = [_allowed(option, places, definitions) for option in field["anyOf"]]
+    if "anyOf" in field or "oneOf" in field:
+        given = (*field.get("anyOf", ()), *field.get("oneOf", ()))
+        options = [_allowed(option, places, definitions) for option in given]
         return " or ".join(dict.fromkeys(option for option in options if option != "empty"))
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
@@ -220,7 +270,8 @@ def _patterns(field: Schema) -> Iterator[Schema]:
 
 def _referred(name: str, places: Mapping[str, str], definitions: Mapping[str, Schema]) -> str:
     if name in places:
-        anchor = "".join(c for c in places[name].lower() if c.isalnum() or c in "_-")
+        lower = places[name].lower().replace(" ", "-")
+        anchor = "".join(c for c in lower if c.isalnum() or c in "_-")
         return f"[{places[name]}](#{anchor})"
     if name in definitions:
         return _allowed(definitions[name], places, definitions)
