@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import os
 from datetime import date
 
 import numpy as np
@@ -38,17 +37,20 @@ def _planned(n_tasks: int, solver: str, access: bool) -> Row:
     problem = made_up_season(n_tasks, access)
     rank = np.argsort(np.argsort(-problem.harm / problem.team_days.min(axis=1))) + 1
     settings = PlanSettings(solver=solver, time_limit_s=60)
-    # The exact planner works in a child process, whose time the clock on the wall has.
-    clock: Callable[[], float] = time.process_time if solver == "greedy" else time.perf_counter
-    begun = clock()
+    begun = _cpu_s()
     season = plan_season(problem, settings, rank=rank)
-    seconds = clock() - begun
+    seconds = _cpu_s() - begun
     ways = ", road access" if access else ""
     return Row(
         f"{n_tasks} tasks, {len(problem.teams)} teams{ways}: {season.solver}",
         f"{seconds:.1f} s",
         f"gap {season.gap:.2%}; {_beside(season)}",
     )
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of its children, in one of which HiGHS works."""
+    return sum(os.times()[:4])
 
 
 def _beside(season: SeasonPlan) -> str:

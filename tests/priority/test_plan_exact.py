@@ -12,16 +12,16 @@ def best_by_milp(choices) -> Solved:
     """The best decisions, by another program than ours."""
     n_choices = len(choices.gain)
     if not n_choices:
-        return Solved(np.zeros(0, bool), 0.0, "solved")
+        return Solved(np.zeros(0), 0.0, "solved")
     found = milp(
         -choices.gain,
         constraints=LinearConstraint(choices.rows, choices.least, choices.most),
-        integrality=np.ones(n_choices),
+        integrality=np.full(n_choices, int(choices.whole)),
         bounds=Bounds(0, 1),
     )
     if found.x is None:
         return Solved(None, -np.inf, "infeasible")
-    return Solved(found.x > 0.5, -found.fun, "solved")
+    return Solved(found.x, -found.fun, "solved")
 
 
 def best_choice(problem, met=None):
@@ -30,7 +30,7 @@ def best_choice(problem, met=None):
     solved = best_by_milp(choices_of(problem, options, met or {}))
     if solved.taken is None:
         return None, solved.bound
-    taken = without_idle(problem, options, np.flatnonzero(solved.taken))
+    taken = without_idle(problem, options, np.flatnonzero(solved.taken > 0.5))
     return sorted(options.task[taken].tolist()), solved.bound
 
 

@@ -4,7 +4,7 @@ import pytest
 from hazardrank.errors import PriorityError
 from hazardrank.priority import plan_season as module
 from hazardrank.priority.plan_season import compare_plans, plan_season
-from hazardrank.priority.plan_solver import Solved
+from hazardrank.priority.plan_solver import Solved, solve
 from hazardrank.settings import PlanSettings
 from tests.priority.plan_cases import best_by_trying, check_rules, names, random_season, season
 from tests.priority.test_plan_exact import best_by_milp
@@ -13,23 +13,27 @@ EXACT = PlanSettings(solver="exact", gap=0.0)
 GREEDY = PlanSettings(solver="greedy")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def solved_at_once(monkeypatch):
     """Another program than HiGHS in a child process, which takes a second to start."""
     monkeypatch.setattr(module, "solve", lambda choices, *_: best_by_milp(choices))
 
 
-def test_exact_plan_beats_the_greedy_one_and_says_how_good_it_is():
-    problem = season([7, 5, 5], [6, 5, 5])
+@pytest.mark.parametrize("size", [1.0, 1e-9])
+def test_exact_plan_beats_the_greedy_one_and_says_how_good_it_is(monkeypatch, size):
+    monkeypatch.setattr(module, "solve", solve)  # HiGHS after all
+    problem = season(np.array([7, 5, 5]) * size, [6, 5, 5])
     greedy, exact = plan_season(problem, GREEDY), plan_season(problem, EXACT)
     assert names(greedy.plan) == ["T0"]
     assert names(exact.plan) == ["T1", "T2"]
-    assert greedy.notes[-1].startswith("greedy: within 3")
+    # Tasks done in part would avert 7 + 4.
+    assert greedy.bound == pytest.approx(11 * size, rel=1e-3)
+    assert greedy.notes[-1].startswith("greedy: within 36.3")
     assert exact.notes[-1] == "exact: no plan could avert more"
-    assert (exact.solver, exact.averted, exact.bound, exact.gap) == ("exact", 10, 10, 0)
+    assert (exact.solver, exact.gap) == ("exact", pytest.approx(0, abs=1e-9))
+    assert exact.averted == pytest.approx(10 * size)
 
 
-@pytest.mark.usefixtures("solved_at_once")
 @pytest.mark.parametrize("seed", range(12))
 def test_bound_is_above_the_best_above_the_exact_above_the_greedy_plan(seed):
     plain = seed % 2 == 0
@@ -44,15 +48,24 @@ def test_bound_is_above_the_best_above_the_exact_above_the_greedy_plan(seed):
 
 
 def test_auto_is_exact_for_few_tasks(monkeypatch):
-    asked = []
+    whole = []
     monkeypatch.setattr(
-        module, "solve", lambda choices, *_: asked.append(1) or best_by_milp(choices)
+        module, "solve", lambda choices, *_: whole.append(choices.whole) or best_by_milp(choices)
     )
     problem = season([7, 5, 5], [6, 5, 5])
     plan_season(problem, PlanSettings(exact_up_to=2))
-    assert asked == []
+    assert whole == [False]  # the linear relaxation, for the bound
     plan_season(problem, PlanSettings(exact_up_to=3))
-    assert asked == [1]
+    assert whole == [False, True]
+
+
+def test_greedy_plan_follows_the_linear_relaxation():
+    # By itself each task behind 0 averts 6 in 7 days, less a day than task 3; both together
+    # avert more.
+    problem = season([0, 6, 6, 10], [4, 3, 3, 10], before=[(0, 1), (0, 2)])
+    found = plan_season(problem, GREEDY)
+    assert names(found.plan) == ["T0", "T1", "T2"]
+    assert found.notes == ("greedy: no plan could avert more",)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +74,7 @@ def test_auto_is_exact_for_few_tasks(monkeypatch):
         (Solved(None, np.inf, "time limit"), "greedy", "ended at its limit of 60 s: the greedy"),
         (Solved(None, np.inf, "failed"), "greedy", "failed before its end: the greedy plan"),
         (
-            Solved(np.array([False, True, True]), 11.0, "time limit"),
+            Solved(np.array([0.0, 1.0, 1.0]), 11.0, "time limit"),
             "exact",
             "ended at its limit of 60 s: the best plan found so far is kept",
         ),
@@ -81,7 +94,6 @@ def test_districts_that_lack_work_are_named():
     assert "district 'b' has 10.0% of the team-days, less than the 50.0% asked for" in notes[1]
 
 
-@pytest.mark.usefixtures("solved_at_once")
 @pytest.mark.parametrize("share_of", ["team_days", "area"])
 def test_districts_have_their_share_in_the_exact_plan(share_of):
     harm, district = [9, 9, 9, 2, 1], ["a", "a", "a", "b", "b"]

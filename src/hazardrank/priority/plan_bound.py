@@ -10,7 +10,7 @@ districts have shares, is left out, which can only make the bound higher.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,15 @@ def season_bound(problem: SeasonProblem, options: Options, reached: float = 0.0)
         Harm that a plan is known to avert; the search ends when the bound has come so near
         that no better one matters.
     """
-    if not len(options):
-        return Bound(max(reached, 0.0), np.zeros(0))
+    scale = float(options.harm.max(initial=0.0))
+    if scale <= 0:
+        return Bound(max(reached, 0.0), np.zeros(len(options)))
+    scaled = replace(options, harm=options.harm / scale)
+    found = _bound(problem, scaled, reached / scale)
+    return Bound(found.value * scale, found.loss * scale)
+
+
+def _bound(problem: SeasonProblem, options: Options, reached: float) -> Bound:
     relaxation = _Relaxation.of(problem, options)
     highest = _highest_prices(options, relaxation.parts)
     price = np.zeros(len(highest))

@@ -3,7 +3,9 @@
 Options are taken in the order of harm averted per team-day, as long as they fit. An option of
 a task that waits for others brings those along that are not chosen yet, and is ranked by
 what all of them avert per team-day together. On knapsacks of many small items this comes
-within a task's harm of the best there is (Dantzig 1957); the bound says how near.
+within a task's harm of the best there is (Dantzig 1957); the bound says how near. Where roads
+make tasks wait it does worse, unless it follows the linear relaxation: what that takes as a
+whole, or most of, is favoured.
 """
 
 from __future__ import annotations
@@ -153,11 +155,22 @@ class Choice:
                 heapq.heappush(heap, (-self.rate(self._first[other]), self._first[other]))
 
 
-def greedy_choice(problem: SeasonProblem, options: Options) -> IndexArray:
+def greedy_choice(
+    problem: SeasonProblem, options: Options, favoured: IndexArray | None = None
+) -> IndexArray:
     """Choose options by harm averted per team-day.
 
-    Tasks that are locked in come first, then what the districts lack of their shares, then
-    all others.
+    Tasks that are locked in come first, then options that are favoured, then what the
+    districts lack of their shares, then all others.
+
+    Parameters
+    ----------
+    problem : SeasonProblem
+        Tasks and teams.
+    options : Options
+        All options.
+    favoured : ndarray of int64, optional
+        Options to be taken as far as they fit, in this order.
 
     Returns
     -------
@@ -170,10 +183,10 @@ def greedy_choice(problem: SeasonProblem, options: Options) -> IndexArray:
         If tasks that are locked in do not fit into the season.
     """
     if not problem.district_shares or problem.share_of == "team_days":
-        choice = _chosen(problem, options, problem.capacity)
+        choice = _chosen(problem, options, problem.capacity, favoured)
     else:
         # Shares are of the area planned in the end: guess it, plan, and guess again.
-        choice = _chosen(problem, options, 0.0)
+        choice = _chosen(problem, options, 0.0, favoured)
         for _ in range(_MOST_ROUNDS):
             area_m2 = float(problem.area_m2[list(choice.of_task)].sum())
             if all(
@@ -181,16 +194,21 @@ def greedy_choice(problem: SeasonProblem, options: Options) -> IndexArray:
                 for name, share in problem.district_shares.items()
             ):
                 break
-            choice = _chosen(problem, options, area_m2)
+            choice = _chosen(problem, options, area_m2, favoured)
     return np.array(sorted(choice.of_task.values()), np.int64)
 
 
-def _chosen(problem: SeasonProblem, options: Options, whole: float) -> Choice:
+def _chosen(
+    problem: SeasonProblem, options: Options, whole: float, favoured: IndexArray | None
+) -> Choice:
     """Choose options, with districts' shares of so many team-days or m²."""
     choice = Choice(problem, options)
     for task in np.flatnonzero(problem.locked_in).tolist():
         if task not in choice.of_task and not any(map(choice.add, choice.of(task))):
             raise _locked_in_too_much(problem, task, choice)
+    for option in [] if favoured is None else favoured.tolist():
+        if int(options.task[option]) not in choice.of_task:
+            choice.add(option)
     for name, share in problem.district_shares.items():
         theirs = np.flatnonzero(problem.district == name).tolist()
         choice.fill(theirs, name, share * whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,8 @@ __all__ = ["SeasonPlan", "compare_plans", "plan_season", "season_problem"]
 
 #: Gaps below this are rounding.
 _NO_GAP = 1e-9
+#: Options of which a solution takes more than this share are taken.
+_MOST_OF_IT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +120,34 @@ def plan_season(
     others += [] if by_distance is None else [by_distance]
     plan = max([plan, *filter(_may_replace, others)], key=lambda one: one.averted)
     plan = plan.bounded(season_bound(problem, options, plan.averted).value)
-    notes = [*problem.notes]
-    if settings.solver == "exact" or (
+    exact = settings.solver == "exact" or (
         settings.solver == "auto" and len(problem) <= settings.exact_up_to
-    ):
-        plan, words = _exact(problem, options, chosen, plan, settings)
-        notes += words
-    notes += [_quality_words(plan), *_share_words(plan), *_deadline_words(plan)]
-    return SeasonPlan(plan, tuple(others), tuple(notes))
+    )
+    improved = _exact if exact else _guided
+    plan, words = improved(problem, options, chosen, plan, settings)
+    notes = (*problem.notes, *words, _quality_words(plan))
+    notes += (*_share_words(plan), *_deadline_words(plan))
+    return SeasonPlan(plan, tuple(others), notes)
+
+
+def _guided(
+    problem: SeasonProblem,
+    options: Options,
+    chosen: IndexArray,
+    known: Plan,
+    settings: PlanSettings,
+) -> tuple[Plan, list[str]]:
+    """Return the better of a plan that follows the linear relaxation and another plan."""
+    choices = choices_of(problem, options, _shares_met(problem, options, chosen))
+    solved = solve(replace(choices, whole=False), settings.time_limit_s, settings.gap)
+    if solved.ended != "solved" or solved.taken is None:
+        return known, []
+    order = np.argsort(-solved.taken, kind="stable")
+    favoured = order[solved.taken[order] > _MOST_OF_IT]
+    chosen = greedy_choice(problem, options, favoured)
+    plan = _best_of(problem, options, chosen, known, "greedy")
+    plan = plan if len(_share_words(plan)) <= len(_share_words(known)) else known
+    return plan.bounded(max(plan.averted, min(known.bound, solved.bound))), []
 
 
 def _may_replace(plan: Plan) -> bool:
@@ -147,26 +169,28 @@ def _exact(
     bound = season_bound(problem, options, known.averted)
     # Of the other options, no plan that averts more than the known one can make use.
     use = np.flatnonzero(bound.promising(known.averted))
-    promising = options.take(use)
-    choices = choices_of(problem, promising, _shares_met(problem, options, chosen))
+    choices = choices_of(problem, options.take(use), _shares_met(problem, options, chosen))
     solved = solve(choices, settings.time_limit_s, settings.gap)
     # Without any choice that is better, the known plan is the best.
     limit = known.averted if solved.ended == "infeasible" else solved.bound
     plan = known
     if solved.taken is not None:
-        best = without_idle(problem, options, use[solved.taken])
-        plan = _best_of(problem, options, best, known)
+        best = without_idle(problem, options, use[solved.taken > _MOST_OF_IT])
+        plan = _best_of(problem, options, best, known, "exact")
     highest = max(known.averted, plan.averted, min(bound.value, limit))
     return plan.bounded(highest), _ended_words(solved, plan, settings)
 
 
-def _best_of(problem: SeasonProblem, options: Options, chosen: IndexArray, known: Plan) -> Plan:
+def _best_of(
+    problem: SeasonProblem, options: Options, chosen: IndexArray, known: Plan, how: str
+) -> Plan:
+    """Return the better of a known plan and that of chosen options."""
     try:
-        exact = schedule_of(problem, options, chosen).plan("exact")
+        plan = schedule_of(problem, options, chosen).plan(how)
     except PriorityError:
         # The choice has room for the locked-in tasks, but the schedule has none.
         return known
-    return exact if exact.averted >= known.averted else known
+    return plan if plan.averted >= known.averted else known
 
 
 def _shares_met(problem: SeasonProblem, options: Options, chosen: IndexArray) -> dict[str, float]:
