@@ -28,9 +28,7 @@ def run() -> Section:
     for n_tasks, solver in [(300, "exact"), (2000, "exact"), (10_000, "greedy")]:
         for access in (False, True):
             rows.append(_planned(n_tasks, solver, access))
-    return Section(
-        "A season's plan: CPU seconds (exact: wall), gap and what other orders avert", rows
-    )
+    return Section("A season's plan: CPU seconds, gap and what other orders avert", rows)
 
 
 def _planned(n_tasks: int, solver: str, access: bool) -> Row:

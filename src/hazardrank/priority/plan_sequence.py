@@ -91,8 +91,8 @@ def _windows(
     for task in in_order:
         k = place[task]
         for other in (place[first] for first in problem.previous.get(task, ()) if first in place):
-            ends = teams[other].day_of_end(soonest[other] + days[other])
-            soonest[k] = max(soonest[k], teams[k].until(ends))
+            ends = min(soonest[other] + days[other], teams[other].capacity)
+            soonest[k] = max(soonest[k], teams[k].until(teams[other].day_of_end(ends)))
     for task in reversed(in_order):
         k = place[task]
         starts = teams[k].day_of_start(max(teams[k].until(latest[k]) - days[k], 0.0))

@@ -117,7 +117,7 @@ def _listen(connection: Connection, ends: float) -> Solved:
 def _search(connection: Connection, choices: Choices, time_limit_s: float, gap: float) -> None:
     """Search, and say what is found (in the child process)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # HiGHS greets on standard output
-    scale = _LARGEST_GAIN / max(float(choices.gain.max(initial=0.0)), np.finfo(float).tiny)
+    scale = _LARGEST_GAIN / (float(choices.gain.max(initial=0.0)) or 1.0)
     highs = cast(Any, highspy).Highs()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("time_limit", time_limit_s)

@@ -87,7 +87,8 @@ class DeadlineSettings(Settings):
     """Return dates as deadlines."""
 
     returns: Key = "returns"
-    """Layer of return plans: points or polygons with the word `planned`."""
+    """Layer of return plans: points or polygons with the word `planned`. Returns due before the
+    season set no deadline, since none could be kept."""
     reach_m: Metres = 2_000.0
     """A return plan sets the deadline of tasks within this distance."""
     late_share: Share = 0.5
@@ -126,13 +127,14 @@ class PlanSettings(Settings):
     teams: Mapping[Key, TeamSettings | None] = Field(default_factory=dict)
     """Teams by name; `NAME: null` switches one off."""
     solver: Literal["auto", "exact", "greedy"] = "auto"
-    """`greedy`: by harm averted per team-day, with a bound on what any plan could avert;
-    `exact`: mixed-integer optimisation (HiGHS); `auto`: exact up to `exact_up_to` tasks."""
+    """`greedy`: by harm averted per team-day, led by the linear relaxation (HiGHS), with a bound
+    on what any plan could avert; `exact`: mixed-integer optimisation (HiGHS); `auto`: exact up
+    to `exact_up_to` tasks."""
     exact_up_to: Annotated[int, Field(ge=0, le=100_000)] = 2_000
     """Tasks up to which `auto` plans exactly."""
     time_limit_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
-    """Seconds after which the exact planner stops with the best plan it has; it is ended by
-    force soon after if it does not."""
+    """Seconds after which HiGHS stops with the best it has; it is ended by force soon after if it
+    does not. Without a result the plan is the greedy one."""
     gap: Annotated[float, Field(ge=0, le=1)] = 1e-4
     """The exact planner stops when no plan can be better by more than this share."""
     locked_in: list[str] = Field(default_factory=list)
