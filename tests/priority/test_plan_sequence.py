@@ -41,6 +41,12 @@ def test_no_time_is_lost_waiting_for_the_thaw():
     assert plan.table()["task_id"].tolist() == ["T1", "T0"]
 
 
+def test_what_the_season_is_too_short_for_is_left_out():
+    # Each fits into its team's season, but not one after the other.
+    problem = season([1, 1, 1], [6, 6, 6], (10, 10), before=[(0, 1), (1, 2)])
+    assert names(plan_of(problem, [0, 1, 2])) == ["T0"]
+
+
 def test_time_that_is_left_is_used():
     assert names(plan_of(season([9, 2, 8], [6, 4, 5]), [0])) == ["T0", "T1"]
 
