@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import geopandas as gpd
+import hydra
 import numpy as np
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
+from hazardrank.commands.hydra_app import config_dir
 from hazardrank.errors import SettingsError
 from hazardrank.model.bundle import Bundle
 from hazardrank.settings import TrainSettings, validate
@@ -52,24 +54,18 @@ def metrics(folder: Path) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("figure", ["roc_auc", "pr_auc", "brier"])
-def test_held_out_figures_agree_within_the_fold_noise(runs, figure):
+def test_held_out_figures_agree_within_the_fold_noise(runs):
     """Noise: the standard error of the mean over folds, of the run on this machine."""
     here, there = (metrics(folder) for folder in runs)
-    by_fold = np.array([fold[figure] for fold in here["folds"]])
-    noise = by_fold.std(ddof=1) / np.sqrt(len(by_fold))
-    assert noise > 0
-    difference = there["fold_mean"][figure] - here["fold_mean"][figure]
-    assert abs(difference) < noise, (difference, noise)
-
-
-@pytest.mark.slow
-def test_held_out_cells_are_ranked_alike(runs):
+    for figure in ("roc_auc", "pr_auc", "brier"):
+        by_fold = np.array([fold[figure] for fold in here["folds"]])
+        noise = by_fold.std(ddof=1) / np.sqrt(len(by_fold))
+        difference = there["fold_mean"][figure] - here["fold_mean"][figure]
+        assert 0 < abs(difference) < noise, (figure, difference, noise)
     here, there = (gpd.read_parquet(f / "out_of_fold_predictions.parquet") for f in runs)
     assert (here["cell_id"] == there["cell_id"]).all()
     assert (here["fold"] == there["fold"]).all()
     assert here["likelihood"].corr(there["likelihood"], method="spearman") > 0.9
-    assert (here["likelihood"] != there["likelihood"]).any()
 
 
 @pytest.mark.slow
@@ -102,7 +98,6 @@ def test_what_a_cluster_cannot_do_is_refused_before_any_work(tmp_path, asked, to
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -115,8 +110,10 @@ def test_what_a_cluster_cannot_do_is_refused_before_any_work(tmp_path, asked, to
     ],
     ids=str,
 )
-def test_each_setting_that_grows_trees_here_is_named(runs, changes, told):
-    values = yaml.safe_load((runs[1] / "settings.yaml").read_text())
+def test_each_setting_that_grows_trees_here_is_named(changes, told):
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        composed = hydra.compose("train", ["compute=dask", "labels=background"])
+        values = OmegaConf.to_container(composed, resolve=True)
     assert validate(TrainSettings, values).compute.backend == "dask"
     values["model"] |= changes
     with pytest.raises(SettingsError, match=f"compute=dask cannot train with {told}"):
