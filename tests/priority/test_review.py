@@ -306,14 +306,14 @@ def test_only_the_season_s_records_are_finds(season_case, block_cells):
 def test_a_plan_that_cannot_be_used_is_refused(tmp_path):
     path = tmp_path / "plan.gpkg"
     plan = plan_of(["random"], ["all"], [0.5])
-    plan.to_file(path)
+    plan.to_file(path, layer="survey_plan")
     assert read_plan(path, CRS)["selection_probability"].tolist() == [0.5]
     with pytest.raises(LayerError, match=r"is in EPSG:32638, and the ranking in EPSG:32633"):
         read_plan(path, "EPSG:32633")
-    plan.assign(selection_probability=0.0).to_file(path)
+    plan.assign(selection_probability=0.0).to_file(path, layer="survey_plan")
     with pytest.raises(LayerError, match="above 0 for selected units"):
         read_plan(path, CRS)
-    plan.drop(columns="stratum").to_file(path)
+    plan.drop(columns="stratum").to_file(path, layer="survey_plan")
     with pytest.raises(LayerError, match="no column 'stratum'"):
         read_plan(path, CRS)
     with pytest.raises(LayerError, match="cannot be read"):

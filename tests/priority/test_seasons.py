@@ -78,6 +78,13 @@ def test_the_random_share_reaches_land_that_the_model_would_never_choose():
     assert np.bincount(((values[12:] - 12) * 4 // 188).astype(int)).tolist() == [2, 2, 2, 2]
 
 
+def test_both_rankings_count_alike_where_they_are_combined():
+    # The model likes 0 and puts 5 first, then 2; nearest to the hazard in the west is 1, then 2.
+    land = land_of([0, 9, 1, 5, 9, 0], np.zeros(6), known=[0])
+    first = {p: land.places[1, played(land, p, 1, 1)[0]].tolist() for p in SCORERS}
+    assert (first["retrained"], first["distance"], first["combined"]) == ([5], [1], [2])
+
+
 def test_what_is_known_grows_by_what_was_cleared():
     land = land_of([1.0, 2, 3], [1, 0, 1], known=[0])
     known = land.with_found(np.array([1]))

@@ -12,6 +12,7 @@ from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import LayerCase, data_dir_of, make_simulated_data, prepare_case
 from hazardrank.errors import SettingsError
 from hazardrank.grid.raster_io import read_block
+from hazardrank.labels.outcomes import Labeller
 from hazardrank.model.selection import learner_for
 from hazardrank.priority.seasons import Fit, SimulatedLand, play, season_rows
 from hazardrank.reporting.progress import Progress
@@ -23,7 +24,7 @@ from hazardrank.reporting.seasons_figure import (
     draw_seasons,
     seasons_table,
 )
-from hazardrank.settings import SeasonsSettings
+from hazardrank.settings import LabelSettings, SeasonsSettings
 from hazardrank.simulate.district import district_folder
 from hazardrank.validation.cross_validation import training_side
 from hazardrank.validation.folds import make_folds
@@ -49,7 +50,8 @@ def run(settings: SeasonsSettings) -> None:
     parts = [played(settings, seed, progress) for seed in settings.district_seeds]
     rows = pd.concat(parts, ignore_index=True)
     write_whole(folder / SEASONS_CSV, rows.to_csv(index=False).encode())
-    title = f"{settings.seasons} seasons of {settings.hectares:g} ha, {len(parts)} districts"
+    districts = "1 district" if len(parts) == 1 else f"{len(parts)} districts"
+    title = f"{settings.seasons} seasons of {settings.hectares:g} ha, {districts}"
     draw_seasons(rows, folder / SEASONS_PNG, title)
     console = Console()
     console.print(f"[bold]{NOTICE}[/]", highlight=False)
@@ -61,7 +63,7 @@ def run(settings: SeasonsSettings) -> None:
 
 def _base_rate(parts: list[pd.DataFrame]) -> str:
     return "; ".join(
-        f"district {part.attrs['seed']}: {part.attrs['n_cells']:,} cells nobody surveyed, "
+        f"district {part.attrs['seed']}: {part.attrs['n_cells']:,} cells that no record touches, "
         f"{part.attrs['share']:.1%} of them contaminated"
         for part in parts
     )
@@ -133,9 +135,10 @@ def _land(
 def _of_case(case: LayerCase, settings: SeasonsSettings) -> SimulatedLand:
     grid, block_cells = case.layers.grid, settings.compute.block_cells
     truth_tif = district_folder(settings.region, data_dir_of(settings)) / "truth/contamination.tif"
+    touching = Labeller(case.records, _touching(settings.labels), settings.region.records_as_of)
     places, truth = [], []
     for block in grid.blocks(block_cells):
-        never = (case.labeller.block(block).outcome == -1) & case.layers.inside(block)
+        never = (touching.block(block).outcome == -1) & case.layers.inside(block)
         down, across = block.offset_in(grid)
         row, col = np.nonzero(never)
         places.append(np.stack([row + down, col + across]))
@@ -145,6 +148,15 @@ def _of_case(case: LayerCase, settings: SeasonsSettings) -> SimulatedLand:
     where = where[:, order]
     matrix = case.features.at_cells(where[0], where[1], case.layers, block_cells)
     return SimulatedLand(case.training, matrix, where, np.concatenate(truth)[order])
+
+
+def _touching(labels: LabelSettings) -> LabelSettings:
+    """Return label rules by which a record speaks of every cell that it touches.
+
+    The rim of a recorded hazard area is part of its task, and no find of a ranking.
+    """
+    rules = [rule.model_copy(update={"min_area_m2": 1.0}) for rule in labels.rules]
+    return labels.model_copy(update={"rules": rules})
 
 
 def _fitter(settings: SeasonsSettings) -> Fit:

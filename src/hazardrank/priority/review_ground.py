@@ -34,7 +34,8 @@ Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Index = NDArray[np.int64]
 
-#: Columns of a survey plan that the review needs.
+#: Layer of a survey plan's GeoPackage, and its columns that the review needs.
+PLAN_LAYER = "survey_plan"
 PLAN_COLUMNS = ("unit_id", "selected_by", "stratum", "selection_probability")
 
 
@@ -122,7 +123,7 @@ def read_plan(path: Path, crs: str) -> gpd.GeoDataFrame:
         If it cannot be read, is in another CRS, lacks a column or a probability.
     """
     try:
-        plan = gpd.read_file(path)
+        plan = gpd.read_file(path, layer=PLAN_LAYER)
     except Exception as error:  # pyogrio raises several kinds
         raise LayerError(f"cannot be read ({error})", where=path) from None
     missing = [name for name in PLAN_COLUMNS if name not in plan]

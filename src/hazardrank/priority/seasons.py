@@ -1,6 +1,6 @@
 """Seasons of clearance on land whose truth is known: whether learning from finds pays.
 
-Each season a policy chooses land that nobody has surveyed or cleared yet, a fixed number of
+Each season a policy chooses land that no record touches and nobody cleared yet, so many
 hectares. All of it is then known, and a policy may learn from it. Only a simulation can play
 this, since it knows what lies in land that another policy would have chosen.
 """
@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from hazardrank.grid import SurveyGrid
 from hazardrank.labels.cells import LabelledCells
@@ -89,15 +90,26 @@ class Turn:
         Cells not cleared yet, in an order that chance made.
     cleared : ndarray of int64
         Cells cleared in earlier seasons.
-    first, latest : FittedModel
-        The model before the first season, and one of all that is known now.
+    first : FittedModel
+        The model of what is known before the first season.
+    fit : callable
+        Trains on what is known.
     """
 
     land: SimulatedLand
     still_open: Index
     cleared: Index
     first: FittedModel
-    latest: Callable[[], FittedModel]
+    fit: Fit
+
+    @property
+    def nearness(self) -> Values:
+        """How near open cells lie to cells known to be contaminated, higher is nearer."""
+        land, cells = self.land, self.land.training.cells
+        recorded = np.stack([cells.row, cells.col])[:, cells.contaminated].astype(np.int64)
+        found = land.places[:, self.cleared[land.contaminated[self.cleared]]]
+        hazards = np.concatenate([recorded, found], axis=1)
+        return nearness_to_known(land.grid, hazards, land.places[:, self.still_open])
 
 
 Scorer = Callable[[Turn], Values]
@@ -108,15 +120,19 @@ def _static(turn: Turn) -> Values:
 
 
 def _retrained(turn: Turn) -> Values:
-    return turn.latest().scores(turn.land.matrix[turn.still_open])
+    known = turn.land.with_found(turn.cleared)
+    model = turn.fit(known) if len(turn.cleared) else turn.first
+    return model.scores(turn.land.matrix[turn.still_open])
+
+
+def _combined(turn: Turn) -> Values:
+    """Score by the mean of two ranks: what is likely by the layers, and what is near finds."""
+    ranks: Values = rankdata(_retrained(turn)) + rankdata(turn.nearness)
+    return ranks
 
 
 def _distance(turn: Turn) -> Values:
-    land, cells = turn.land, turn.land.training.cells
-    recorded = np.stack([cells.row, cells.col])[:, cells.contaminated].astype(np.int64)
-    found = land.places[:, turn.cleared[land.contaminated[turn.cleared]]]
-    hazards = np.concatenate([recorded, found], axis=1)
-    return nearness_to_known(land.grid, hazards, land.places[:, turn.still_open])
+    return turn.nearness
 
 
 def _random(turn: Turn) -> Values:
@@ -125,6 +141,7 @@ def _random(turn: Turn) -> Values:
 
 SCORERS: Mapping[PolicyName, Scorer] = MappingProxyType(
     {
+        "combined": _combined,
         "retrained": _retrained,
         "retrained_random_share": _retrained,
         "static": _static,
@@ -171,11 +188,7 @@ def play(
     still_open = rng.permutation(len(land.contaminated))
     for _ in range(n_seasons):
         before = np.concatenate([np.empty(0, np.int64), *cleared])
-
-        def latest(known: Index = before) -> FittedModel:
-            return fit(land.with_found(known)) if len(known) else first
-
-        score = SCORERS[policy](Turn(land, still_open, before, first, latest))
+        score = SCORERS[policy](Turn(land, still_open, before, first, fit))
         n_cells = min(cells_a_season, len(still_open))
         n_drawn = round(random_share * n_cells) if policy == "retrained_random_share" else 0
         chosen = _choose(score, n_cells, n_drawn, rng)

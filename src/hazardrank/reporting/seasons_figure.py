@@ -19,15 +19,17 @@ SEASONS_CSV, SEASONS_PNG = "seasons.csv", "seasons.png"
 #: What policies are called.
 POLICY_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "retrained": "model, retrained each season",
-        "retrained_random_share": "the same, with a random share",
-        "static": "model of the first season",
+        "combined": "mean of layers and distance",
+        "retrained": "layers, retrained",
+        "retrained_random_share": "layers, with random share",
+        "static": "layers, first season's model",
         "distance": "distance to known hazard",
         "random": "random",
     }
 )
 _LINES: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
+        "combined": (palette.WARNING, "-"),
         "retrained": (palette.MODEL_LINE, "-"),
         "retrained_random_share": (palette.RANDOM_SPLIT_LINE, "-"),
         "static": (palette.MODEL_LINE, "--"),
@@ -35,6 +37,8 @@ _LINES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "random": (palette.BASELINE_LINES[1], ":"),
     }
 )
+#: Seasons between the bars of two policies.
+DODGE = 0.07
 NOTICE = "SIMULATED: made up, of no real place; says nothing of skill on real land."
 
 
@@ -68,11 +72,19 @@ def seasons_table(rows: pd.DataFrame) -> Table:
     """Return hectares cleared for each contaminated hectare found, by policy and season."""
     figures = pooled(rows)
     seasons = sorted(rows["season"].unique())
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("ha cleared per contaminated ha found")
+    title = "Hectares cleared for each contaminated hectare found, by season"
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
+    table.add_column("ranked by", no_wrap=True)
     for season in seasons:
-        table.add_column(f"season {season}", justify="right")
-    table.add_column("all seasons (districts)", justify="right", no_wrap=True)
+        table.add_column(f"{season}", justify="right", no_wrap=True)
+    table.add_column("all (range)", justify="right", no_wrap=True)
     for policy in rows["policy"].unique():
         mine = figures.loc[policy]
         each = [_shown(float(mine.loc[season, "in_season"])) for season in seasons]
@@ -89,16 +101,17 @@ def _shown(value: float) -> str:
 def draw_seasons(rows: pd.DataFrame, path: Path, title: str) -> Path:
     """Draw cumulative hectares cleared per contaminated hectare found, on a log scale.
 
-    Lines are all districts together, bands the range over districts.
+    Lines are all districts together, bars the range over districts with finds.
     """
     with house_style():
         figure = new_figure(7.6, 4.6)
         axes: Axes = figure.add_axes((0.1, 0.2, 0.56, 0.64))
         figures = pooled(rows)
-        for policy in rows["policy"].unique():
-            mine = figures.loc[policy]
-            colour, style = _LINES[policy]
-            seasons = mine.index.to_numpy()
+        policies = list(rows["policy"].unique())
+        for number, policy in enumerate(policies):
+            mine, (colour, style) = figures.loc[policy], _LINES[policy]
+            seasons = mine.index.to_numpy() + DODGE * (number - (len(policies) - 1) / 2)
+            axes.vlines(seasons, mine["low"], mine["high"], color=colour, alpha=0.45, linewidth=1.2)
             axes.plot(
                 seasons,
                 mine["cumulative"],
@@ -107,9 +120,6 @@ def draw_seasons(rows: pd.DataFrame, path: Path, title: str) -> Path:
                 marker="o",
                 markersize=3.5,
                 label=POLICY_WORDS[policy],
-            )
-            axes.fill_between(
-                seasons, mine["low"], mine["high"], color=colour, alpha=0.10, linewidth=0
             )
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(FixedLocator([1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500]))
@@ -124,7 +134,7 @@ def draw_seasons(rows: pd.DataFrame, path: Path, title: str) -> Path:
         figure.text(
             0.1,
             0.03,
-            "Less is better. Lines: all districts together; bands: range over districts.",
+            "Less is better. Lines: all districts together; bars: range over districts with finds.",
             fontsize=7.5,
             color=palette.FAINT_INK,
         )

@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from hazardrank.settings.base import Share
 from hazardrank.settings.commands import TrainSettings
 
-PolicyName = Literal["retrained", "retrained_random_share", "static", "distance", "random"]
+PolicyName = Literal[
+    "combined", "retrained", "retrained_random_share", "static", "distance", "random"
+]
 
 
 class SeasonsSettings(TrainSettings):
@@ -22,12 +24,13 @@ class SeasonsSettings(TrainSettings):
     district_seeds: Annotated[tuple[int, ...], Field(min_length=1, max_length=100)] = (0, 1, 2)
     """One simulated district for each; more show more of the spread."""
     policies: Annotated[tuple[PolicyName, ...], Field(min_length=1)] = (
-        *("retrained", "retrained_random_share", "static"),
-        *("distance", "random"),
+        *("combined", "retrained", "retrained_random_share"),
+        *("static", "distance", "random"),
     )
-    """`retrained`: by a model trained anew each season; `retrained_random_share`: the same with
-    `random_share` of the budget drawn at random; `static`: by the first season's model;
-    `distance`: nearest to known hazard first; `random`: any land."""
+    """`retrained`: by a model of the layers, trained anew each season; `retrained_random_share`:
+    the same with `random_share` of the budget drawn at random; `static`: by the first season's
+    model; `distance`: nearest first to hazards on record and to finds; `combined`: by the mean
+    of the ranks of `retrained` and `distance`; `random`: any land."""
     random_share: Share = 0.15
     """Share of the budget of `retrained_random_share` that is drawn by strata of likelihood."""
 
