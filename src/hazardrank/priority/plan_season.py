@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from hazardrank.errors import PriorityError
 from hazardrank.priority.plan_baselines import nearest_first, rank_order
 from hazardrank.priority.plan_bound import season_bound
+from hazardrank.priority.plan_compare import changes, totals_of
 from hazardrank.priority.plan_exact import choices_of, without_idle
 from hazardrank.priority.plan_greedy import greedy_choice
 from hazardrank.priority.plan_inputs import season_problem
@@ -24,6 +26,8 @@ __all__ = ["SeasonPlan", "compare_plans", "plan_season", "season_problem"]
 
 #: Gaps below this are rounding.
 _NO_GAP = 1e-9
+#: Share of the time limit for the linear relaxation.
+_SHARE_OF_RELAXATION = 0.5
 #: Options of which a solution takes more than this share are taken.
 _MOST_OF_IT = 0.5
 
@@ -85,7 +89,7 @@ class SeasonPlan:
             ``area_m2``, ``in_time`` and ``with_deadline`` (tasks with a deadline, finished
             by it and in all).
         """
-        return pd.DataFrame([_totals(plan, self.bound) for plan in (self.plan, *self.others)])
+        return pd.DataFrame([totals_of(plan, self.bound) for plan in (self.plan, *self.others)])
 
 
 def plan_season(
@@ -120,34 +124,19 @@ def plan_season(
     others += [] if by_distance is None else [by_distance]
     plan = max([plan, *filter(_may_replace, others)], key=lambda one: one.averted)
     plan = plan.bounded(season_bound(problem, options, plan.averted).value)
-    exact = settings.solver == "exact" or (
+    limit_s = settings.time_limit_s
+    begun = time.monotonic()
+    plan = _guided(problem, options, chosen, plan, limit_s * _SHARE_OF_RELAXATION)
+    words: list[str] = []
+    if settings.solver == "exact" or (
         settings.solver == "auto" and len(problem) <= settings.exact_up_to
-    )
-    improved = _exact if exact else _guided
-    plan, words = improved(problem, options, chosen, plan, settings)
+    ):
+        left_s = max(limit_s - (time.monotonic() - begun), 0.0)
+        solved, plan = _exact(problem, options, chosen, plan, (left_s, settings.gap))
+        words = _ended_words(solved, plan, limit_s)
     notes = (*problem.notes, *words, _quality_words(plan))
     notes += (*_share_words(plan), *_deadline_words(plan))
     return SeasonPlan(plan, tuple(others), notes)
-
-
-def _guided(
-    problem: SeasonProblem,
-    options: Options,
-    chosen: IndexArray,
-    known: Plan,
-    settings: PlanSettings,
-) -> tuple[Plan, list[str]]:
-    """Return the better of a plan that follows the linear relaxation and another plan."""
-    choices = choices_of(problem, options, _shares_met(problem, options, chosen))
-    solved = solve(replace(choices, whole=False), settings.time_limit_s, settings.gap)
-    if solved.ended != "solved" or solved.taken is None:
-        return known, []
-    order = np.argsort(-solved.taken, kind="stable")
-    favoured = order[solved.taken[order] > _MOST_OF_IT]
-    chosen = greedy_choice(problem, options, favoured)
-    plan = _best_of(problem, options, chosen, known, "greedy")
-    plan = plan if len(_share_words(plan)) <= len(_share_words(known)) else known
-    return plan.bounded(max(plan.averted, min(known.bound, solved.bound))), []
 
 
 def _may_replace(plan: Plan) -> bool:
@@ -158,27 +147,43 @@ def _may_replace(plan: Plan) -> bool:
     )
 
 
+def _guided(
+    problem: SeasonProblem, options: Options, chosen: IndexArray, known: Plan, limit_s: float
+) -> Plan:
+    """Return the better of a plan that follows the linear relaxation and another plan."""
+    choices = choices_of(problem, options, _shares_met(problem, options, chosen))
+    solved = solve(replace(choices, whole=False), limit_s, 0.0)
+    if solved.ended != "solved" or solved.taken is None:
+        return known
+    order = np.argsort(-solved.taken, kind="stable")
+    favoured = order[solved.taken[order] > _MOST_OF_IT]
+    chosen = greedy_choice(problem, options, favoured)
+    plan = _best_of(problem, options, chosen, known, "greedy")
+    plan = plan if len(_share_words(plan)) <= len(_share_words(known)) else known
+    return plan.bounded(max(plan.averted, min(known.bound, solved.bound)))
+
+
 def _exact(
     problem: SeasonProblem,
     options: Options,
     chosen: IndexArray,
     known: Plan,
-    settings: PlanSettings,
-) -> tuple[Plan, list[str]]:
-    """Return the better of the exact and another plan, and what has to be said."""
+    limits: tuple[float, float],
+) -> tuple[Solved, Plan]:
+    """Return what came of optimising within seconds and a gap, and the better plan."""
     bound = season_bound(problem, options, known.averted)
     # Of the other options, no plan that averts more than the known one can make use.
     use = np.flatnonzero(bound.promising(known.averted))
     choices = choices_of(problem, options.take(use), _shares_met(problem, options, chosen))
-    solved = solve(choices, settings.time_limit_s, settings.gap)
+    solved = solve(choices, *limits)
     # Without any choice that is better, the known plan is the best.
-    limit = known.averted if solved.ended == "infeasible" else solved.bound
+    most = known.averted if solved.ended == "infeasible" else solved.bound
     plan = known
     if solved.taken is not None:
         best = without_idle(problem, options, use[solved.taken > _MOST_OF_IT])
         plan = _best_of(problem, options, best, known, "exact")
-    highest = max(known.averted, plan.averted, min(bound.value, limit))
-    return plan.bounded(highest), _ended_words(solved, plan, settings)
+    highest = max(known.averted, plan.averted, min(bound.value, known.bound, most))
+    return solved, plan.bounded(highest)
 
 
 def _best_of(
@@ -207,12 +212,12 @@ def _shares_met(problem: SeasonProblem, options: Options, chosen: IndexArray) ->
     return met
 
 
-def _ended_words(solved: Solved, plan: Plan, settings: PlanSettings) -> list[str]:
+def _ended_words(solved: Solved, plan: Plan, limit_s: float) -> list[str]:
     if solved.ended in ("solved", "infeasible"):
         return []
     kept = "the best plan found so far" if plan.how == "exact" else f"the {plan.how} plan"
     if solved.ended == "time limit":
-        return [f"exact planning ended at its limit of {settings.time_limit_s:g} s: {kept} is kept"]
+        return [f"exact planning ended at its limit of {limit_s:g} s: {kept} is kept"]
     return [f"exact planning failed before its end: {kept} is kept"]
 
 
@@ -241,25 +246,10 @@ def _share_words(plan: Plan) -> list[str]:
 
 
 def _deadline_words(plan: Plan) -> list[str]:
-    totals = _totals(plan, plan.bound)
+    totals = totals_of(plan, plan.bound)
     if not totals["with_deadline"]:
         return []
     return [f"{totals['in_time']} of {totals['with_deadline']} tasks with a deadline are in time"]
-
-
-def _totals(plan: Plan, bound: float) -> dict[str, str | float | int]:
-    problem = plan.problem
-    deadline = problem.deadline[plan.task]
-    return {
-        "plan": plan.how,
-        "tasks": len(plan),
-        "harm_averted": plan.averted,
-        "share_of_bound": plan.averted / bound if bound > 0 else 1.0,
-        "team_days": float(plan.team_days.sum()),
-        "area_m2": float(problem.area_m2[plan.task].sum()),
-        "in_time": int((plan.last_day <= deadline).sum()),
-        "with_deadline": int((~np.isnat(problem.deadline)).sum()),
-    }
 
 
 def compare_plans(plan_a: SeasonPlan | Plan, plan_b: SeasonPlan | Plan) -> pd.DataFrame:
@@ -273,32 +263,7 @@ def compare_plans(plan_a: SeasonPlan | Plan, plan_b: SeasonPlan | Plan) -> pd.Da
     Returns
     -------
     DataFrame
-        A row for each district with a task in either plan, by harm gained, and one for
-        ``all districts`` last: ``district``, ``tasks_a``, ``tasks_b``, ``tasks_gained`` (in
-        B only), ``tasks_waiting`` (in A only), ``team_days_a``, ``team_days_b``, ``area_m2_a``,
-        ``area_m2_b``, ``harm_a``, ``harm_b``, ``harm_change``, ``verdict`` (``gains``,
-        ``waits``, ``as before``).
+        As :func:`~hazardrank.priority.plan_compare.changes` returns it.
     """
-    tables = [
-        (plan.plan if isinstance(plan, SeasonPlan) else plan).table() for plan in (plan_a, plan_b)
-    ]
-    both = tables[0].merge(tables[1], on="task_id", how="outer", suffixes=("_a", "_b"))
-    both["district"] = both["district_a"].fillna(both["district_b"])
-    both["tasks_a"], both["tasks_b"] = both["team_a"].notna(), both["team_b"].notna()
-    both["tasks_gained"] = both["tasks_b"] & ~both["tasks_a"]
-    both["tasks_waiting"] = both["tasks_a"] & ~both["tasks_b"]
-    both = both.rename(columns={f"harm_averted_{one}": f"harm_{one}" for one in "ab"})
-    counts = ["tasks_a", "tasks_b", "tasks_gained", "tasks_waiting"]
-    sums = [f"{name}_{one}" for name in ("team_days", "area_m2", "harm") for one in "ab"]
-    both[counts] = both[counts].astype("int64")
-    table = both.groupby("district", sort=True)[counts + sums].sum().reset_index()
-    table["harm_change"] = table["harm_b"] - table["harm_a"]
-    table = table.sort_values("harm_change", ascending=False, kind="stable")
-    whole = (
-        table[[*counts, *sums, "harm_change"]].sum().to_frame().T.assign(district="all districts")
-    )
-    table = pd.concat([table, whole], ignore_index=True).astype(dict.fromkeys(counts, "int64"))
-    change = table["harm_change"].to_numpy()
-    level = 1e-9 * (table["harm_a"] + table["harm_b"]).to_numpy()
-    table["verdict"] = np.select([change > level, change < -level], ["gains", "waits"], "as before")
-    return table
+    first, then = (plan.plan if isinstance(plan, SeasonPlan) else plan for plan in (plan_a, plan_b))
+    return changes(first, then)
