@@ -136,6 +136,8 @@ def plan_season(
         words = _ended_words(solved, plan, limit_s)
     notes = (*problem.notes, *words, _quality_words(plan))
     notes += (*_share_words(plan), *_deadline_words(plan))
+    if problem.district_shares and others:
+        notes += ("the plans it is compared with do not keep to districts' shares",)
     return SeasonPlan(plan, tuple(others), notes)
 
 
