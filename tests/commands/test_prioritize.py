@@ -250,6 +250,7 @@ def test_the_screen_says_what_a_planner_needs(ranked):
     for said in (
         "SIMULATED",
         "EXAMPLE",
+        "Weights  equal weights: people 14 %",
         "Lowest clearance priority – NOT cleared",
         "The model cannot judge",
         "gate 'area secure' is not asked",

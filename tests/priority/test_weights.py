@@ -166,3 +166,8 @@ def test_too_many_or_one_sided_comparisons_are_refused():
 def test_settings_that_make_no_sense(values, message):
     with pytest.raises(SettingsError, match=message):
         validate(WeightSettings, values, "priority.weights")
+
+
+def test_weights_are_said_with_their_source():
+    given = WeightSettings(source="given", given={"people": 1, "water": 3})
+    assert weights_of(given, ["people", "water"]).words == "given weights: water 75 %, people 25 %"

@@ -184,6 +184,7 @@ def _text(
         "priority": priority.label,
         "priority_source": priority.source,
         "method": priority.method,
+        "weights": _weights_words(case),
         "settings_sha256": settings_digest,
         "maps_sha256": _digest(maps),
         **{f"maps_{name}": value for name, value in sorted(case.maps.origin.items())},
@@ -249,11 +250,21 @@ class _Writer:
         contents = {
             GEOJSON: as_geojson(self.table, text),
             CSV: as_csv(self.table),
-            XLSX: as_xlsx({"tasks": sheet_of(self.table), **plan.sheets}, described, text),
+            XLSX: as_xlsx({"tasks": self._sheet(), **plan.sheets}, described, self._about_sheets()),
             COLUMNS_MD: as_columns_md(described, text),
             **plan.contents(text),
         }
         return [*packages, *write_files(self.folder, contents)]
+
+    def _sheet(self) -> pd.DataFrame:
+        return sheet_of(self.table, self.case.settings.sheet_up_to)
+
+    def _about_sheets(self) -> dict[str, str]:
+        n_tasks, n_shown = len(self.table), len(self._sheet())
+        if n_shown == n_tasks:
+            return dict(self.origin.text)
+        left = f"the first {n_shown:,} in rank of {n_tasks:,}; {CSV} has all"
+        return {**self.origin.text, "tasks in the sheet": left}
 
     def _meanings(self) -> dict[str, str]:
         priority = self.case.settings.priority
@@ -309,8 +320,8 @@ class _Writer:
             self.folder / PRIORITY_PNG,
             MapText(
                 region.shown_name,
-                f"{text['priority']} · {text['method']} · seen from {text['seen_from']} · run "
-                f"{self.origin.run_id}",
+                f"{text['priority']} · {text['method']} · {text['weights']} · "
+                f"seen from {text['seen_from']} · run {self.origin.run_id}",
                 [
                     "A band is a proposed order of work, not a degree of safety. It releases no "
                     "land, cancels no hazard area and creates none."
@@ -339,6 +350,7 @@ def summary_of(case: Case, ranked: RankedTasks, table: gpd.GeoDataFrame) -> Prio
         priority.label,
         priority.source,
         f"{priority.method}, {ranked.priorities.unit}",
+        _weights_words(case),
         table,
         ranked.decision.counts(),
         land.n_area,
@@ -348,6 +360,14 @@ def summary_of(case: Case, ranked: RankedTasks, table: gpd.GeoDataFrame) -> Prio
         case.notes(ranked),
         warnings,
     )
+
+
+def _weights_words(case: Case) -> str:
+    """Return the weights as they are, whatever the choices' label says."""
+    weights = case.weights
+    if weights is None:
+        return f"none; the order is {' > '.join(case.settings.priority.order)}"
+    return weights.words
 
 
 def _facts(

@@ -44,6 +44,13 @@ class Weights:
     consistency_ratio: float | None = None
 
     @property
+    def words(self) -> str:
+        """Return source and weights, the largest first: ``given weights: people 60 %, …``."""
+        order = sorted(range(len(self.names)), key=lambda k: -self.values[k])
+        shares = ", ".join(f"{self.names[k]} {100 * self.values[k]:.0f} %" for k in order)
+        return f"{self.source}: {shares}"
+
+    @property
     def warning(self) -> str | None:
         """What a planner should know before trusting the weights, if anything."""
         ratio = self.consistency_ratio

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,17 +142,15 @@ def as_geojson(table: gpd.GeoDataFrame, provenance: Mapping[str, str]) -> bytes:
     rounded = shapely.transform(placed.geometry.to_numpy(), lambda places: np.round(places, 7))
     turned = shapely.orient_polygons(rounded, exterior_cw=False)
     rows = pd.DataFrame(placed.drop(columns=placed.geometry.name))
-    records = json.loads(rows.to_json(orient="records", double_precision=12, date_format="iso"))
-    features = [
-        {"type": "Feature", "properties": row, "geometry": json.loads(shape)}
-        for row, shape in zip(records, shapely.to_geojson(turned), strict=True)
-    ]
-    whole = {
-        "type": "FeatureCollection",
-        "features": features,
-        "provenance": {**provenance, "warning": NOT_SAID},
-    }
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    text = rows.to_json(orient="records", lines=True, double_precision=12, force_ascii=False)
+    lines = text.rstrip("\n").split("\n") if len(rows) else []
+    features = ",\n".join(
+        f'{{"type":"Feature","properties":{row},"geometry":{shape}}}'
+        for row, shape in zip(lines, shapely.to_geojson(turned), strict=True)
+    )
+    beside = json.dumps({**provenance, "warning": NOT_SAID}, ensure_ascii=False)
+    head = f'{{"type":"FeatureCollection","provenance":{beside},"features":[\n'
+    return f"{head}{features}\n]}}\n".encode()
 
 
 def as_csv(table: gpd.GeoDataFrame) -> bytes:
@@ -218,13 +216,9 @@ def _sheet(workbook: Any, name: str, table: pd.DataFrame, bold: Any) -> None:
 
 def _cell(value: Any) -> Any:
     """Return what a spreadsheet shows of a value: nothing for what is not known."""
-    if value is None or value is pd.NA or value is pd.NaT:
+    if value is None or value is pd.NA or value is pd.NaT or value != value:
         return None
-    if isinstance(value, float):
-        return None if np.isnan(value) else value
-    if isinstance(value, bool | int | str):
-        return value
-    return str(value)
+    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[str]:
@@ -234,7 +228,6 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[str]:
     return list(contents)
 
 
-def sheet_of(table: gpd.GeoDataFrame, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return a table without its geometry, or some of its columns."""
-    plain = pd.DataFrame(table.drop(columns=table.geometry.name))
-    return plain if columns is None else plain[list(columns)]
+def sheet_of(table: gpd.GeoDataFrame, n_rows: int) -> pd.DataFrame:
+    """Return the first rows of a table without its geometry."""
+    return pd.DataFrame(table.head(n_rows).drop(columns=table.geometry.name))

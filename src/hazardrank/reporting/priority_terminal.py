@@ -32,6 +32,8 @@ class PrioritySummary:
         Where the choices come from.
     method : str
         Scoring method and unit of its score.
+    weights : str
+        The weights as they are.
     tasks : DataFrame
         The ranked table.
     waiting : mapping of str to int
@@ -49,6 +51,7 @@ class PrioritySummary:
     choices: str
     source: str
     method: str
+    weights: str
     tasks: pd.DataFrame
     waiting: Mapping[str, int]
     area_cells: int
@@ -111,8 +114,9 @@ def print_priorities(
 
 def _choices(summary: PrioritySummary) -> list[str]:
     return [
-        f"Ranked by [bold]{escape(summary.choices)}[/]: {escape(summary.method)}",
-        f"Source of the choices: {escape(summary.source)}",
+        f"Choices  [bold]{escape(summary.choices)}[/] – {escape(summary.source)}",
+        f"Method   {escape(summary.method)}",
+        f"Weights  {escape(summary.weights)}",
     ]
 
 

@@ -37,6 +37,8 @@ class PrioritizeSettings(RegionCommandSettings):
     cells_up_to: Annotated[int, Field(ge=0)] = 200_000
     """`clearance_tasks.gpkg` also holds every cell where tasks have no more cells than this
     together (about 250 bytes each); 0: never."""
+    sheet_up_to: Annotated[int, Field(ge=1, le=1_000_000)] = 5_000
+    """Tasks in the spreadsheet, the first in rank; all are in the other files."""
     shown: Annotated[int, Field(ge=0, le=1000)] = 10
     """Tasks printed at the end."""
 
