@@ -8,11 +8,31 @@ import geopandas as gpd
 import numpy as np
 import pytest
 
-from hazardrank.grid.raster_io import grid_of, read_values
+from hazardrank.commands.review import run
+from hazardrank.errors import LabelError, LeakageError
+from hazardrank.grid.raster_io import BlockRasterWriter, grid_of, read_values
 from hazardrank.priority.survey_plan import SurveyTotals, plan_survey
 from hazardrank.priority.survey_units import square_units
-from hazardrank.settings import DistrictSettings, SurveyPlanSettings
+from hazardrank.settings import DistrictSettings, ReviewSettings, SurveyPlanSettings, validate
 from hazardrank.simulate.district import write_district
+from tests.priority.cases import grid_of as grid_of_cells
+
+
+def test_a_map_that_knew_the_season_is_refused(tmp_path):
+    grid, path = grid_of_cells(2, 2), tmp_path / "map.tif"
+    tags = {"records_as_of": "2024-12-31"}
+    with BlockRasterWriter(path, grid, "float32", np.nan, ["rank"], ["1"], tags) as out:
+        out.write(grid, np.ones(grid.shape, np.float32))
+    region = {"name": "t", "crs": grid.crs, "cell_size_m": 100, "extent": {"bbox": [0, 0, 1, 1]}}
+    tree = {
+        **{"output_dir": str(tmp_path / "out"), "region": region, "ranking": str(path)},
+        **{"labels": {"rules": [{"record": "accidents", "outcome": "contaminated"}]}},
+    }
+    with pytest.raises(LeakageError, match=r"reach to 2024-12-31, into the season since 2024-06"):
+        run(validate(ReviewSettings, {**tree, "since": "2024-06-01"}))
+    with pytest.raises(LabelError, match="no record of 2025-01-01 or later"):
+        run(validate(ReviewSettings, {**tree, "since": "2025-01-01"}))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

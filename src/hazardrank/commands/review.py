@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rich.markdown import Markdown
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import data_dir_of, make_simulated_data
 from hazardrank.commands.provenance import provenance_of
-from hazardrank.errors import LabelError, SettingsError
+from hazardrank.errors import LabelError, LeakageError, SettingsError
 from hazardrank.grid.raster_io import TAG_PREFIX, grid_of
 from hazardrank.priority.review import review
 from hazardrank.priority.review_ground import Season, WorkedGround, read_plan, worked_ground
@@ -49,15 +50,39 @@ def run(settings: ReviewSettings) -> None:
             where=str(settings.ranking),
             remedy="Give the region that the map was made for.",
         )
+    notes = _made_before(settings)
     plan = None if settings.survey_plan is None else read_plan(settings.survey_plan, grid.crs)
     ground, season = _gather(settings, plan, progress)
     with progress.stage("Reviewing the season", None, "draws"):
         result = review(ground, settings, _is_likelihood(settings), plan)
-    result.notes.extend(_notes(season))
+    result.notes.extend([*_notes(season), *notes])
     verdict, facts = decide(result, settings.verdict), _facts(settings)
     paths = write_review(settings.output_dir.absolute(), result, verdict, facts)
     Console().print(Markdown("\n".join(review_lines(result, verdict, facts))))
     print(f"Files: {', '.join(str(path) for path in paths)}; to read: {REVIEW_MD}")
+
+
+def _made_before(settings: ReviewSettings) -> list[str]:
+    """Refuse a map made from records of the season, which it would be judged by.
+
+    Raises
+    ------
+    LeakageError
+        If the map says that its records reach into the season.
+    """
+    with rasterio.open(settings.ranking) as dataset:
+        as_of = dataset.tags().get(f"{TAG_PREFIX}records_as_of", "unknown")
+    if as_of == "unknown":
+        return ["The map does not say to which day its records reach: if it was made from records "
+                "of this season, it is judged by what it was told."]  # fmt: skip
+    if date.fromisoformat(as_of) >= settings.since:
+        raise LeakageError(
+            f"its records reach to {as_of}, into the season since {settings.since}: it would be "
+            "judged by what it was told",
+            where=settings.ranking,
+            remedy="Give the map that was made before the season, or a later day.",
+        )
+    return []
 
 
 def _gather(
