@@ -23,7 +23,9 @@ from hazardrank.settings import (
     ExplainSettings,
     FamilySettings,
     PrioritizeSettings,
+    ReviewSettings,
     ScoreSettings,
+    SeasonsSettings,
     Settings,
     SimulateSettings,
     TrainSettings,
@@ -49,6 +51,14 @@ settings themselves; a group's file may choose others.
 PRIORITIZE_INTRODUCTION = """\
 Beside `region` and `compute`, as for `python -m train`. What the numbers mean and where the
 examples of `configs/priority` come from: [priorities.md](priorities.md).
+"""
+REVIEW_INTRODUCTION = """\
+Beside `region`, `labels` and `compute`, as for `python -m train`. How to read a review:
+[review.md](review.md).
+"""
+SEASONS_INTRODUCTION = """\
+Beside the settings of `python -m train`. What was measured:
+[seasons.md](../experiments/seasons.md).
 """
 CRITERIA_INTRODUCTION = """\
 Each entry under `priority.criteria` names one criterion and gives its settings; its key is
@@ -94,6 +104,9 @@ def reference() -> str:
     kept = [name for name in shared if name not in _OWN_OF_SCORE]
     parts += [_table(_own_fields(score, tuple(kept)), places, score["$defs"])]
     parts += _prioritize()
+    trained = tuple(TrainSettings.model_fields)
+    parts += _sections(ReviewSettings, "review", "", trained, REVIEW_INTRODUCTION)
+    parts += _sections(SeasonsSettings, "seasons", "", trained, SEASONS_INTRODUCTION)
     parts += ["## Settings of `python -m explain`\n"]
     explain = ExplainSettings.model_json_schema()
     parts += [_table(_own_fields(explain), places, explain["$defs"])]
