@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import applicability, end_to_end, forest, kernels, memory, scheduler, stages
+from benchmarks import (
+    applicability,
+    end_to_end,
+    forest,
+    kernels,
+    memory,
+    plan,
+    priorities,
+    scheduler,
+    stages,
+)
 from benchmarks.report import keep, show
 
 BENCHMARKS = {
@@ -15,6 +25,8 @@ BENCHMARKS = {
     "applicability": applicability.run,
     "memory": memory.run,
     "scheduler": scheduler.run,
+    "priorities": priorities.run,
+    "plan": plan.run,
 }
 
 
