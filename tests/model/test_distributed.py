@@ -155,6 +155,13 @@ def test_the_text_names_no_machine_and_tells_how_many_there_were(specs, side, tw
 
 
 @pytest.mark.slow
+def test_workers_that_share_the_terminal_are_quiet(specs, side, capfd):
+    with grower_of(ComputeSettings(backend="dask", workers=2)) as grower:
+        trees(specs, grower, early_stopping_rounds=0, calibration="none").fit(side)
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+@pytest.mark.slow
 def test_likelihoods_of_two_workers_keep_to_a_constraint(specs, side, two_workers):
     fitted = trees(specs, two_workers, monotone={"line_distance_m": -1}).fit(side)
     rows = np.repeat(side.matrix[:1], 200, axis=0)

@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -275,6 +276,12 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
+    def submit(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Hand over a call; its future."""
+        if "machines" in options:
+            return self._client.submit(_hushed, call, *arguments, **options)
+        return self._client.submit(call, *arguments, **options)
+
     def who_has(self, futures: Any) -> dict[Any, Any]:
         """Return which worker holds each future, in the order of workers."""
         found = self._client.who_has(futures)
@@ -326,6 +333,21 @@ def _told() -> Iterator[None]:
             remedy="See the workers' logs: was one lost, out of memory, or unreachable from "
             "another? Restart the workers and give the same command again.",
         ) from error
+
+
+def _hushed(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Call something in a worker; LightGBM's talk of ports stays off the terminal it may share.
+
+    LightGBM writes it from threads of its own, before it hears how verbose to be.
+    """
+    shown, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        return call(*arguments, **options)
+    finally:
+        os.dup2(shown, 1)
+        os.close(shown)
+        os.close(nowhere)
 
 
 @contextmanager
