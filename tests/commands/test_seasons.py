@@ -10,9 +10,9 @@ import pytest
 def test_seasons_are_played_on_a_small_district(tmp_path, run_module):
     ran = run_module(
         "seasons",
-        *("district_seeds=[3]", "seasons=2", "hectares=100", "region.simulated.size_km=8"),
+        *("district_seeds=[0]", "seasons=2", "hectares=100", "region.simulated.size_km=10"),
         *("model.max_rounds=30", "validation.folds.size_m=1500", "compute.threads=1"),
-        *("policies=[retrained,distance,random]", "output_dir=out", "data_dir=data"),
+        *("policies=[combined,distance,random]", "output_dir=out", "data_dir=data"),
     )
     assert ran.returncode == 0, ran.stderr
     assert "SIMULATED" in ran.stdout
@@ -22,7 +22,8 @@ def test_seasons_are_played_on_a_small_district(tmp_path, run_module):
     assert (tmp_path / "out" / "seasons.png").stat().st_size > 10_000
     found = rows[rows["season"] == 2].set_index("policy")["cumulative_contaminated_ha"]
     # On land made by rules that the features show, learning must beat chance, and not be perfect.
-    assert found["random"] < found["retrained"] < 200
+    assert found["random"] < found["combined"] < 100
+    assert found["random"] < found["distance"] < 100
 
     real = run_module("seasons", "region.simulated=null", "output_dir=never")
     assert real.returncode == 2
