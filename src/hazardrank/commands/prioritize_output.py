@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,10 +33,10 @@ from hazardrank.reporting.priority_files import (
     XLSX,
     Layer,
     as_columns_md,
-    as_csv,
-    as_geojson,
     as_xlsx,
     band_style,
+    csv_parts,
+    geojson_parts,
     sheet_of,
     write_files,
     write_gpkg,
@@ -247,9 +247,9 @@ class _Writer:
         for name, content in packages.items():
             write_gpkg(self.folder / name, content, text)
         described = {**meanings, **plan.columns}
-        contents = {
-            GEOJSON: as_geojson(self.table, text),
-            CSV: as_csv(self.table),
+        contents: dict[str, bytes | Iterator[bytes]] = {
+            GEOJSON: geojson_parts(self.table, text),
+            CSV: csv_parts(self.table),
             XLSX: as_xlsx({"tasks": self._sheet(), **plan.sheets}, described, self._about_sheets()),
             COLUMNS_MD: as_columns_md(described, text),
             **plan.contents(text),

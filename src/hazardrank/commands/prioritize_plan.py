@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,7 @@ from hazardrank.priority.survey_units import (
 )
 from hazardrank.priority.tasks_totals import Totals
 from hazardrank.reporting import palette
-from hazardrank.reporting.priority_files import Layer, as_csv, as_geojson
+from hazardrank.reporting.priority_files import Layer, csv_parts, geojson_parts
 from hazardrank.reporting.qgis_styles import LayerStyle, StyleClass
 from hazardrank.settings import PlanSettings, SurveyPlanSettings
 
@@ -92,10 +92,10 @@ class PlanOutcome:
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def contents(self, provenance: Mapping[str, str]) -> dict[str, bytes]:
+    def contents(self, provenance: Mapping[str, str]) -> dict[str, Iterator[bytes]]:
         """Return the further tables as files."""
         return {
-            name: as_csv(table) if name.endswith(".csv") else as_geojson(table, provenance)
+            name: csv_parts(table) if name.endswith(".csv") else geojson_parts(table, provenance)
             for name, table in self.tables.items()
         }
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import geopandas as gpd
 import numpy as np
@@ -37,8 +37,12 @@ NOT_SAID = (
     "No rank, band or likelihood says that land is safe, releases land, or cancels a hazard area. "
     "The lowest band is NOT cleared."
 )
+#: Rows turned into text at a time.
+_PART_ROWS = 5000
 #: Time of every file, so that equal runs give equal files.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+
+AnyTable = TypeVar("AnyTable", bound=pd.DataFrame)
 
 BAND_COLOURS: Mapping[Band, str] = {
     Band.URGENT: palette.URGENT,
@@ -133,31 +137,42 @@ def _written(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return changed
 
 
-def as_geojson(table: gpd.GeoDataFrame, provenance: Mapping[str, str]) -> bytes:
-    """Return a table as GeoJSON (RFC 7946): WGS 84, seven decimals, outer rings anticlockwise.
+def geojson_parts(table: gpd.GeoDataFrame, provenance: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield a table as GeoJSON (RFC 7946), in parts: WGS 84, seven decimals, a line a feature.
 
-    Provenance stands beside the features, as a member of its own.
+    Outer rings run anticlockwise. Provenance stands beside the features, as a member of its
+    own.
     """
+    beside = json.dumps({**provenance, "warning": NOT_SAID}, ensure_ascii=False)
+    yield f'{{"type":"FeatureCollection","provenance":{beside},"features":['.encode()
+    for part in _parts_of(table):
+        lead = "\n" if part.index[0] == table.index[0] else ",\n"
+        yield (lead + ",\n".join(_features(part))).encode()
+    yield b"\n]}\n"
+
+
+def _features(table: gpd.GeoDataFrame) -> Iterator[str]:
     placed = table.to_crs("EPSG:4326")
-    rounded = shapely.transform(placed.geometry.to_numpy(), lambda places: np.round(places, 7))
-    turned = shapely.orient_polygons(rounded, exterior_cw=False)
+    exact = shapely.transform(placed.geometry.to_numpy(), lambda places: np.round(places, 7))
+    shapes = shapely.to_geojson(shapely.orient_polygons(exact, exterior_cw=False))
     rows = pd.DataFrame(placed.drop(columns=placed.geometry.name))
     text = rows.to_json(orient="records", lines=True, double_precision=12, force_ascii=False)
-    lines = text.rstrip("\n").split("\n") if len(rows) else []
-    features = ",\n".join(
-        f'{{"type":"Feature","properties":{row},"geometry":{shape}}}'
-        for row, shape in zip(lines, shapely.to_geojson(turned), strict=True)
-    )
-    beside = json.dumps({**provenance, "warning": NOT_SAID}, ensure_ascii=False)
-    head = f'{{"type":"FeatureCollection","provenance":{beside},"features":[\n'
-    return f"{head}{features}\n]}}\n".encode()
+    for row, shape in zip(text.rstrip("\n").split("\n"), shapes, strict=True):
+        yield f'{{"type":"Feature","properties":{row},"geometry":{shape}}}'
 
 
-def as_csv(table: gpd.GeoDataFrame) -> bytes:
-    """Return a table as CSV without geometry."""
+def csv_parts(table: gpd.GeoDataFrame) -> Iterator[bytes]:
+    """Yield a table as CSV without geometry, in parts."""
     plain = pd.DataFrame(table.drop(columns=table.geometry.name))
-    text: str = plain.to_csv(index=False, lineterminator="\n")
-    return text.encode("utf-8")
+    yield plain.head(0).to_csv(index=False, lineterminator="\n").encode()
+    for part in _parts_of(plain):
+        yield part.to_csv(index=False, header=False, lineterminator="\n").encode()
+
+
+def _parts_of(table: AnyTable) -> Iterator[AnyTable]:
+    """Yield a table in parts, so that no text of the whole of it is ever held."""
+    for start in range(0, len(table), _PART_ROWS):
+        yield table.iloc[start : start + _PART_ROWS]
 
 
 def as_columns_md(columns: Mapping[str, str], provenance: Mapping[str, str]) -> bytes:
@@ -221,11 +236,27 @@ def _cell(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> list[str]:
-    """Write files whole; return their names."""
+def write_files(folder: Path, contents: Mapping[str, bytes | Iterator[bytes]]) -> list[str]:
+    """Write files, at once or part by part; return their names. Each is whole or not there."""
     for name, content in contents.items():
-        write_whole(folder / name, content)
+        if isinstance(content, bytes):
+            write_whole(folder / name, content)
+        else:
+            _write_parts(folder / name, content)
     return list(contents)
+
+
+def _write_parts(path: Path, parts: Iterator[bytes]) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.writelines(parts)
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot be written ({error.strerror})", where=path) from None
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def sheet_of(table: gpd.GeoDataFrame, n_rows: int) -> pd.DataFrame:
