@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from rio_cogeo.cogeo import cog_validate
 from hazardrank.grid import SurveyGrid
 from hazardrank.grid.raster_io import grid_of, read_values
 from tests.conftest import run_in
+from tests.object_storage import local_s3, object_of
 from tests.scoring.land import CRS, make_bundle, region_values, write_region
 
 pytestmark = pytest.mark.slow
@@ -419,32 +419,10 @@ def test_several_grids_of_which_one_fails(land, tmp_path, as_list):
 @pytest.fixture(scope="module")
 def s3():
     """A local S3 server with a bucket; the variables that lead to it."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_S3_ENDPOINT": f"{host}:{port}",
-        "AWS_HTTPS": "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-    }
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    import boto3
-
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="maps")
-    yield client, variables
-    server.stop()
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-def object_of(client, key: str) -> bytes:
-    return client.get_object(Bucket="maps", Key=key)["Body"].read()
+    with local_s3("maps") as given, pytest.MonkeyPatch.context() as patched:
+        for name, value in given[1].items():
+            patched.setenv(name, value)
+        yield given
 
 
 @pytest.mark.parametrize("place", ["s3://maps/land", "/vsis3/maps/other"])
@@ -454,7 +432,7 @@ def test_outputs_on_object_storage_are_the_same_bytes(land, scored, tmp_path, s3
     assert done.returncode == 0, done.stderr
     folder = place.rsplit("/", 1)[-1]
     for name, content in results(scored[0]).items():
-        assert object_of(client, f"{folder}/{name}") == content, name
+        assert object_of(client, "maps", f"{folder}/{name}") == content, name
     again = score(tmp_path, land, f"output_dir={place}", **variables)
     assert "of the blocks stood already" in again.stdout
 
