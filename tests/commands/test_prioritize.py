@@ -294,6 +294,7 @@ def test_other_weights_rank_the_same_tasks_otherwise(ranked, place, monkeypatch,
 
 def test_tasks_wait_at_gates_and_say_for_what(ranked, place, monkeypatch, capsys):
     before = pd.read_csv(ranked[0] / "clearance_tasks.csv")
+    assert "Waits" not in "".join(before["band"][:30])
     agreed = before["task_id"][:20]
     given = pd.DataFrame({"task_id": before["task_id"][:30], "consent": ["yes"] * 20 + ["no"] * 10})
     given.to_csv(place / "consent.csv", index=False)
@@ -311,7 +312,23 @@ def test_tasks_wait_at_gates_and_say_for_what(ranked, place, monkeypatch, capsys
     assert waiting["score"].isna().all()
 
 
-def test_a_season_is_planned(place, monkeypatch, capsys):
+def test_a_gate_may_be_a_layer(place, monkeypatch, capsys):
+    west, south, east, north = grid_of(place / "maps" / LIKELIHOOD_TIF).bounds
+    half = shapely.box(west, south, (west + east) / 2, north)
+    gpd.GeoDataFrame(geometry=[half], crs=CRS).to_file(place / "data" / "secure.gpkg")
+    layer = "{path: secure.gpkg, kind: polygons, role: consequence}"
+    tasks, printed = prioritized(
+        monkeypatch, capsys, place, "secure", f"+region.layers.secure_areas={layer}"
+    )
+    in_west = tasks["easting_m"] < (west + east) / 2
+    waits = tasks["waits_for"] == "area secure"
+    assert waits.any()
+    assert not (waits & in_west & (tasks["area_m2"] <= 10_000)).any()
+    assert (waits | in_west | tasks["rank"].notna()).all()
+    assert "gate 'area secure' is not asked" not in printed
+
+
+def test_a_season_is_planned_and_stands_beside_another(place, monkeypatch, capsys):
     tasks, printed = prioritized(monkeypatch, capsys, place, "season", "plan=season")
     plan = pd.read_csv(place / "season" / "season_plan.csv")
     layer = gpd.read_file(place / "season" / "clearance_tasks.gpkg", layer="plan")
@@ -322,6 +339,28 @@ def test_a_season_is_planned(place, monkeypatch, capsys):
     assert 0 < summary["plan"]["averted_ha"] <= summary["plan"]["bound_ha"] * (1 + 1e-9)
     assert "Plan 'example season'" in printed
     assert "rank order" in printed
+    compare_with_another(plan, place, monkeypatch, capsys)
+
+
+def compare_with_another(plan: pd.DataFrame, place, monkeypatch, capsys):
+    """Plan again without the first task, beside the plan before."""
+    dropped = plan["task_id"][0]
+    _, printed = prioritized(
+        monkeypatch,
+        capsys,
+        place,
+        "other_season",
+        "plan=season",
+        f"+plan.locked_out=[{dropped}]",
+        f"compare_with='{place}/season'",
+    )
+    changes = pd.read_csv(place / "other_season" / "season_plan_changes.csv")
+    assert changes["district"].iloc[-1] == "all districts"
+    assert changes["tasks_waiting"].iloc[-1] >= 1
+    assert changes["tasks_a"].iloc[-1] == len(plan)
+    assert "From the earlier plan to this one:" in printed
+    new = pd.read_csv(place / "other_season" / "season_plan.csv")
+    assert dropped not in new["task_id"].tolist()
 
 
 def test_survey_is_planned(place, monkeypatch, capsys):
@@ -350,6 +389,7 @@ def test_a_mistake_is_told_in_one_line(place):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("compare_with=season", "compare_with is for plan=season"),
         ("maps=nowhere", r"nowhere: there is no such folder\. Give maps=DIR"),
         ("maps=data", r"data: holds no contamination_likelihood\.tif and no survey_status\.tif"),
         ("region.cell_size_m=200", r"lies on .* cells of 100 m .* 200 m"),

@@ -67,6 +67,7 @@ class Case:
                 where=f"region {region.name}",
                 remedy="Describe the region by layers, as in configs/region/simulated.yaml.",
             )
+        _day_of(settings)
         records = read_records(region, data_dir)
         consequence = build_consequence(
             settings.priority.criteria, region.layers, has_records=len(records.accidents) > 0
@@ -92,14 +93,7 @@ class Case:
     @property
     def today(self) -> pd.Timestamp:
         """The day that returns, plans and accidents are seen from."""
-        day = self.settings.priority.today or self.settings.region.records_as_of
-        if day is None:
-            raise PriorityError(
-                "it is not known from which day returns and accidents are to be seen",
-                where="priority.today",
-                remedy="Set priority.today=YYYY-MM-DD, or region.records_as_of.",
-            )
-        return pd.Timestamp(day)
+        return _day_of(self.settings)
 
     @property
     def weights(self) -> Weights | None:
@@ -123,12 +117,29 @@ class Case:
         skipped = [f"Not weighed: {text}" for text in self.consequence.skipped.values()]
         skipped += [f"Note: {text}" for text in (*self.ground.skipped, *ranked.land.skipped)]
         skipped += [f"Note: {text}" for text in (*self.gates.skipped, *ranked.unasked)]
+        against = self.maps.origin.get("negatives", "")
+        if "unlabelled" in against:
+            skipped.append(
+                f"Note: likelihood was learned against {against}, not against released land: its "
+                "order counts, its size less"
+            )
         if not self.maps.has_interval:
             skipped.append(
                 "Note: the maps have no interval (model.interval), so that ranges of ranks come "
                 "from weights and effort alone"
             )
         return skipped
+
+
+def _day_of(settings: PrioritizeSettings) -> pd.Timestamp:
+    day = settings.priority.today or settings.region.records_as_of
+    if day is None:
+        raise PriorityError(
+            "it is not known from which day returns and accidents are to be seen",
+            where="priority.today",
+            remedy="Set priority.today=YYYY-MM-DD, or region.records_as_of.",
+        )
+    return pd.Timestamp(day)
 
 
 def _reach_m(plan: PlanSettings | SurveyPlanSettings) -> float:
@@ -270,7 +281,7 @@ def _attributes(path: Path | None, table: gpd.GeoDataFrame) -> pd.DataFrame:
     if path is None:
         return plain
     try:
-        given = pd.read_csv(path, dtype=str, keep_default_na=False)
+        given = pd.read_csv(path.expanduser(), dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise PriorityError(
             f"cannot be read as CSV ({error})".replace("\n", " "), where=path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import geopandas as gpd
@@ -16,6 +17,7 @@ from hazardrank.errors import PriorityError
 from hazardrank.priority.criteria.base import check_consequence_layer
 from hazardrank.priority.land import TaskLand
 from hazardrank.priority.measure import MeasuredBlock, labels_of
+from hazardrank.priority.plan_compare import table_changes
 from hazardrank.priority.plan_inputs import season_problem
 from hazardrank.priority.plan_season import SeasonPlan, plan_season
 from hazardrank.priority.ranked_table import criterion_weights, harm_ha
@@ -36,7 +38,7 @@ from hazardrank.settings import PlanSettings, SurveyPlanSettings
 if TYPE_CHECKING:
     from hazardrank.commands.prioritize_case import Case, RankedTasks
 
-SEASON_CSV = "season_plan.csv"
+SEASON_CSV, CHANGES_CSV = "season_plan.csv", "season_plan_changes.csv"
 SURVEY_GPKG, SURVEY_CSV, SURVEY_GEOJSON = (
     "survey_plan.gpkg",
     "survey_plan.csv",
@@ -76,8 +78,8 @@ class PlanOutcome:
         What their columns hold.
     own_layers : mapping of str to mapping of str to Layer
         Further GeoPackages by file name.
-    tables : mapping of str to GeoDataFrame
-        Further tables by file name (CSV or GeoJSON).
+    tables : mapping of str to DataFrame
+        Further tables by file name; those for GeoJSON have a geometry.
     lines : tuple of str
         What to print.
     facts : mapping
@@ -88,14 +90,16 @@ class PlanOutcome:
     sheets: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
     own_layers: Mapping[str, Mapping[str, Layer]] = field(default_factory=dict)
-    tables: Mapping[str, gpd.GeoDataFrame] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def contents(self, provenance: Mapping[str, str]) -> dict[str, Iterator[bytes]]:
         """Return the further tables as files."""
         return {
-            name: csv_parts(table) if name.endswith(".csv") else geojson_parts(table, provenance)
+            name: geojson_parts(table, provenance)
+            if isinstance(table, gpd.GeoDataFrame) and name.endswith(".geojson")
+            else csv_parts(table)
             for name, table in self.tables.items()
         }
 
@@ -191,8 +195,10 @@ class SeasonPlanner:
         PriorityError
             If a team, a locked task or a district is not known, or locked-in tasks do not fit.
         """
+        earlier = _earlier_plan(case.settings.compare_with, ranked)
         season = self._season(case, ranked)
         table = _planned(season, ranked)
+        changes = None if earlier is None else table_changes(earlier, season.tasks())
         teams = {name: k for k, name in enumerate(dict.fromkeys(self.settings.used_teams))}
         colours = palette.TEAM_COLOURS
         classes = [StyleClass(name, name, colours[k % len(colours)]) for name, k in teams.items()]
@@ -201,13 +207,14 @@ class SeasonPlanner:
             "plan": pd.DataFrame(table.drop(columns="geometry")),
             "plan teams": season.teams(),
             "plan compared": season.comparison(),
+            **({} if changes is None else {"plan changes": changes}),
         }
         return PlanOutcome(
             {"plan": layer} if len(table) else {},
             sheets,
             {f"plan: {name}": text for name, text in SEASON_COLUMNS.items()},
-            tables={SEASON_CSV: table},
-            lines=tuple(_season_words(season, self.settings.label)),
+            tables={SEASON_CSV: table, **({} if changes is None else {CHANGES_CSV: changes})},
+            lines=(*_season_words(season, self.settings.label), *_change_words(changes)),
             facts=_season_facts(season, self.settings.label),
         )
 
@@ -249,6 +256,41 @@ def _planned(season: SeasonPlan, ranked: RankedTasks) -> gpd.GeoDataFrame:
     )
     geometry = ranked.table.geometry.to_numpy()[place]
     return gpd.GeoDataFrame(table, geometry=geometry, crs=ranked.table.crs)
+
+
+def _earlier_plan(folder: Path | None, ranked: RankedTasks) -> pd.DataFrame | None:
+    """Read the plan of an earlier run, if one is named."""
+    if folder is None:
+        return None
+    path = folder.expanduser() / SEASON_CSV
+    remedy = "Give compare_with=DIR, the output folder of a run with plan=season."
+    if not path.is_file():
+        raise PriorityError("there is no such file", where=path, remedy=remedy)
+    table = pd.read_csv(path, keep_default_na=False)
+    missing = [name for name in SEASON_COLUMNS if name not in table]
+    if missing:
+        raise PriorityError(f"lacks the columns {', '.join(missing)}", where=path, remedy=remedy)
+    n_foreign = int((~table["task_id"].isin(ranked.table["task_id"])).sum())
+    if n_foreign:
+        raise PriorityError(
+            f"{n_foreign} of {len(table)} planned tasks are no tasks of this run",
+            where=path,
+            remedy="Compare plans of runs with the same maps and the same settings of tasks.",
+        )
+    return table
+
+
+def _change_words(changes: pd.DataFrame | None) -> list[str]:
+    """Say who gains and who waits by going from the earlier plan to this one."""
+    if changes is None:
+        return []
+    lines = ["From the earlier plan to this one:"]
+    for row in changes.to_dict("records"):
+        lines.append(
+            f"  {row['district'] or 'no district'} {row['verdict']}: {row['tasks_gained']} tasks "
+            f"more, {row['tasks_waiting']} wait, {row['harm_change']:+.3g} ha of full consequence"
+        )
+    return lines
 
 
 def _season_words(season: SeasonPlan, label: str) -> list[str]:

@@ -16,7 +16,10 @@ from hazardrank.scoring.tables import ScoredBlock, ScoredMaps
 from hazardrank.sources.digests import digest_path
 
 #: What a map's tags may say of where it comes from.
-ORIGIN_TAGS = ("run_digest", "bundle_sha256", "inputs_sha256", "records_as_of", "region")
+ORIGIN_TAGS = (
+    *("run_digest", "bundle_sha256", "inputs_sha256", "records_as_of", "region"),
+    *("negatives", "base_rate"),
+)
 
 LOW_TIF, HIGH_TIF = UNCERTAINTY["low"][0], UNCERTAINTY["high"][0]
 

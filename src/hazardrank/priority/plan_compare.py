@@ -25,12 +25,18 @@ def totals_of(plan: Plan, bound: float) -> dict[str, str | float | int]:
 
 
 def changes(plan_a: Plan, plan_b: Plan) -> pd.DataFrame:
+    """Return which districts gain by going from plan A to plan B; see :func:`table_changes`."""
+    return table_changes(plan_a.table(), plan_b.table())
+
+
+def table_changes(table_a: pd.DataFrame, table_b: pd.DataFrame) -> pd.DataFrame:
     """Return which districts gain by going from plan A to plan B, and which wait.
 
     Parameters
     ----------
-    plan_a, plan_b : Plan
-        Plans for tasks with the same ids; teams and settings may differ.
+    table_a, table_b : DataFrame
+        Tables of plans (:meth:`Plan.table`) for tasks with the same ids; teams and settings
+        may differ.
 
     Returns
     -------
@@ -41,7 +47,7 @@ def changes(plan_a: Plan, plan_b: Plan) -> pd.DataFrame:
         ``area_m2_b``, ``harm_a``, ``harm_b``, ``harm_change``, ``verdict`` (``gains``,
         ``waits``, ``as before``).
     """
-    both = plan_a.table().merge(plan_b.table(), on="task_id", how="outer", suffixes=("_a", "_b"))
+    both = table_a.merge(table_b, on="task_id", how="outer", suffixes=("_a", "_b"))
     both["district"] = both["district_a"].fillna(both["district_b"])
     both["tasks_a"], both["tasks_b"] = both["team_a"].notna(), both["team_b"].notna()
     both["tasks_gained"] = both["tasks_b"] & ~both["tasks_a"]

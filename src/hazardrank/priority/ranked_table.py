@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hazardrank.errors import PriorityError
 from hazardrank.priority.alternatives import Alternatives
 from hazardrank.priority.bands import BAND_LABELS, Band
 from hazardrank.priority.criteria.base import CriterionSpec
@@ -100,6 +101,11 @@ def ranked_table(
     GeoDataFrame
         The columns of :data:`RANK_COLUMNS` and
         :data:`~hazardrank.priority.tasks_table.COLUMNS`.
+
+    Raises
+    ------
+    PriorityError
+        If a criterion bears the name of a column.
     """
     land, opened = gathered.alternatives, priorities.rank > 0
     data: dict[str, object] = {
@@ -126,6 +132,7 @@ def ranked_table(
     reasons = _reasons(totals, priorities.ranking, specs, opened, n_reasons)
     data |= {f"reason_{k + 1}": reasons[:, k] for k in range(n_reasons)}
     data["run_id"] = np.full(len(table), run_id, dtype=object)
+    _check_names(specs, data)
     whole = table.assign(**data)
     order = np.lexsort((whole["task_id"].astype(str), np.where(opened, priorities.rank, np.inf)))
     names = [name for name in _FIRST if name in whole.columns]
@@ -133,6 +140,16 @@ def ranked_table(
     rest = [c for c in whole.columns if c not in (*names, *reasons_given, "geometry", "run_id")]
     ordered: gpd.GeoDataFrame = whole[[*names, *reasons_given, *rest, "run_id", "geometry"]]
     return rounded(ordered.iloc[order].reset_index(drop=True))
+
+
+def _check_names(specs: Sequence[CriterionSpec], columns: Mapping[str, object]) -> None:
+    taken = [spec.name for spec in specs if spec.name in columns]
+    if taken:
+        raise PriorityError(
+            f"the criterion '{taken[0]}' has the name of a column of the tasks",
+            where=f"priority.criteria.{taken[0]}",
+            remedy="Give it another name.",
+        )
 
 
 def rounded(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

@@ -161,9 +161,9 @@ def _features(table: gpd.GeoDataFrame) -> Iterator[str]:
         yield f'{{"type":"Feature","properties":{row},"geometry":{shape}}}'
 
 
-def csv_parts(table: gpd.GeoDataFrame) -> Iterator[bytes]:
+def csv_parts(table: pd.DataFrame) -> Iterator[bytes]:
     """Yield a table as CSV without geometry, in parts."""
-    plain = pd.DataFrame(table.drop(columns=table.geometry.name))
+    plain = pd.DataFrame(table.drop(columns="geometry", errors="ignore"))
     yield plain.head(0).to_csv(index=False, lineterminator="\n").encode()
     for part in _parts_of(plain):
         yield part.to_csv(index=False, header=False, lineterminator="\n").encode()

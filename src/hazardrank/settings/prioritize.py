@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from hazardrank.settings.commands import RegionCommandSettings
 from hazardrank.settings.plan import PlanSettings
@@ -34,6 +34,9 @@ class PrioritizeSettings(RegionCommandSettings):
     """CSV file with the column `task_id` and those that gates on attributes ask for, such as
     `consent`. Ids of tasks stay the same from run to run. Tasks not in it keep such gates
     closed."""
+    compare_with: Path | None = None
+    """`plan=season`: output folder of an earlier run with a season's plan for the same tasks; which
+    districts gain by going from that plan to this one, and which wait, is printed and written."""
     cells_up_to: Annotated[int, Field(ge=0)] = 200_000
     """`clearance_tasks.gpkg` also holds every cell where tasks have no more cells than this
     together (about 250 bytes each); 0: never."""
@@ -50,3 +53,10 @@ class PrioritizeSettings(RegionCommandSettings):
                 "give maps=DIR, the output folder of `python -m train` or `python -m score`"
             )
         return folder
+
+    @model_validator(mode="after")
+    def _plans_to_compare(self) -> PrioritizeSettings:
+        planned = isinstance(self.plan, PlanSettings) and self.plan.used_teams
+        if self.compare_with is not None and not planned:
+            raise ValueError("compare_with is for plan=season: there is no plan to compare")
+        return self
