@@ -23,6 +23,13 @@ DOCUMENTS = [
     "docs/region-file.md",
     "docs/metrics.md",
     "docs/reading-the-maps.md",
+    "docs/scoring.md",
+    "docs/cluster.md",
+    "docs/priorities.md",
+    "docs/review.md",
+    "experiments/bosnia_country.md",
+    "experiments/bosnia_priority.md",
+    "experiments/seasons.md",
 ]
 
 
