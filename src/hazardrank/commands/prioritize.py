@@ -7,7 +7,7 @@ import time
 from hazardrank.commands.hydra_app import run_app
 from hazardrank.commands.prepare import make_simulated_data
 from hazardrank.commands.prioritize_case import Case, rank_tasks
-from hazardrank.commands.prioritize_output import write_priorities
+from hazardrank.commands.prioritize_output import check_writable, write_priorities
 from hazardrank.commands.prioritize_plan import planner_of
 from hazardrank.reporting.progress import Progress
 from hazardrank.settings import PrioritizeSettings
@@ -29,6 +29,7 @@ def run(settings: PrioritizeSettings) -> None:
     begun = time.perf_counter()
     progress = Progress(settings.compute.progress)
     make_simulated_data(settings, progress)
+    check_writable(settings.output_dir.expanduser().absolute())
     with Case.of(settings) as case:
         planner = planner_of(settings.plan)
         ranked = rank_tasks(case, planner, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ import hazardrank
 from hazardrank.commands.prepare import data_dir_of
 from hazardrank.commands.prioritize_case import Case, RankedTasks
 from hazardrank.commands.prioritize_plan import PlanOutcome
+from hazardrank.errors import OutputError
 from hazardrank.priority.priority_maps import BANDS_TIF, write_band_map, write_priority_map
 from hazardrank.priority.ranked_table import band_labels, column_meanings, ranked_table
 from hazardrank.reporting.map_page import MapText
@@ -57,6 +59,9 @@ ROOMS = ("features", "grid", "priority", "sources")
 #: Settings that decide what comes out. Where files lie and how the machine is used do not.
 _DECISIVE = ("seed", "region", "priority", "tasks", "plan")
 
+#: Tasks marked on the map.
+_MARKED = 10
+
 CELL_COLUMNS = {
     "cell_id": "INSPIRE code of the cell",
     "task_id": "the task it is part of",
@@ -67,6 +72,17 @@ CELL_COLUMNS = {
     "likelihood_high": "high end of its interval",
     "survey_status": "-1 unsurveyed, 0 released, 1 contaminated, as recorded",
 }
+
+
+def check_writable(folder: Path) -> None:
+    """Raise an OutputError, before any work is done, if a folder cannot be written to."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise OutputError(
+            "cannot be written to",
+            where=there,
+            remedy="Give output_dir=PATH, a folder that may be written.",
+        )
 
 
 def write_priorities(
@@ -314,6 +330,7 @@ class _Writer:
 
     def _picture(self) -> None:
         region, text = self.case.settings.region, self.origin.text
+        first = self.table[self.table["rank"].notna()].head(_MARKED)
         priority_map(
             self.folder / BANDS_TIF,
             Path(self.case.maps.scored.status),
@@ -324,10 +341,12 @@ class _Writer:
                 f"seen from {text['seen_from']} · run {self.origin.run_id}",
                 [
                     "A band is a proposed order of work, not a degree of safety. It releases no "
-                    "land, cancels no hazard area and creates none."
+                    "land, cancels no hazard area and creates none.",
+                    f"Numbers: the first {len(first)} tasks in rank order; see their ranges.",
                 ],
                 region.simulated is not None,
             ),
+            first,
         )
 
 

@@ -20,7 +20,7 @@ from hazardrank.priority.measure import MeasuredBlock, labels_of
 from hazardrank.priority.plan_compare import table_changes
 from hazardrank.priority.plan_inputs import season_problem
 from hazardrank.priority.plan_season import SeasonPlan, plan_season
-from hazardrank.priority.ranked_table import criterion_weights, harm_ha
+from hazardrank.priority.ranked_table import criterion_weights, harm_ha, rounded
 from hazardrank.priority.survey_plan import COLUMNS as SURVEY_COLUMNS
 from hazardrank.priority.survey_plan import SurveyTotals, plan_survey, plan_words
 from hazardrank.priority.survey_units import (
@@ -198,15 +198,15 @@ class SeasonPlanner:
         earlier = _earlier_plan(case.settings.compare_with, ranked)
         season = self._season(case, ranked)
         table = _planned(season, ranked)
-        changes = None if earlier is None else table_changes(earlier, season.tasks())
+        changes = None if earlier is None else rounded(table_changes(earlier, season.tasks()))
         teams = {name: k for k, name in enumerate(dict.fromkeys(self.settings.used_teams))}
         colours = palette.TEAM_COLOURS
         classes = [StyleClass(name, name, colours[k % len(colours)]) for name, k in teams.items()]
         layer = Layer(table, SEASON_COLUMNS, LayerStyle("plan", "team", classes, "place"))
         sheets = {
             "plan": pd.DataFrame(table.drop(columns="geometry")),
-            "plan teams": season.teams(),
-            "plan compared": season.comparison(),
+            "plan teams": rounded(season.teams()),
+            "plan compared": rounded(season.comparison()),
             **({} if changes is None else {"plan changes": changes}),
         }
         return PlanOutcome(
@@ -255,7 +255,7 @@ def _planned(season: SeasonPlan, ranked: RankedTasks) -> gpd.GeoDataFrame:
         end=plan["end"].dt.strftime("%Y-%m-%d"),
     )
     geometry = ranked.table.geometry.to_numpy()[place]
-    return gpd.GeoDataFrame(table, geometry=geometry, crs=ranked.table.crs)
+    return gpd.GeoDataFrame(rounded(table), geometry=geometry, crs=ranked.table.crs)
 
 
 def _earlier_plan(folder: Path | None, ranked: RankedTasks) -> pd.DataFrame | None:

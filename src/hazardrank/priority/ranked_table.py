@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
 import geopandas as gpd
 import numpy as np
@@ -23,6 +24,7 @@ from hazardrank.priority.weights import Weights
 from hazardrank.settings import RobustnessSettings
 
 FloatArray = NDArray[np.float64]
+AnyTable = TypeVar("AnyTable", bound=pd.DataFrame)
 
 #: Column → what it holds, for the columns that ranking adds to those of the tasks.
 RANK_COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -152,18 +154,13 @@ def _check_names(specs: Sequence[CriterionSpec], columns: Mapping[str, object]) 
         )
 
 
-def rounded(table: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def rounded(table: AnyTable) -> AnyTable:
     """Return a table with its numbers to six significant digits, and a tenth at least.
 
     So all files hold the same numbers, and none pretends to know more.
     """
-    changed = {
-        name: significant(table[name].to_numpy())
-        for name in table.columns
-        if name != table.geometry.name and table[name].dtype.kind == "f"
-    }
-    result: gpd.GeoDataFrame = table.assign(**changed)
-    return result
+    names = [name for name in table.columns if table[name].dtype.kind == "f"]
+    return table.assign(**{name: significant(table[name].to_numpy()) for name in names})
 
 
 def significant(values: FloatArray) -> FloatArray:

@@ -72,6 +72,15 @@ class Swatch:
     dotted: bool = False
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A few characters at a place of the map, in metres of its CRS."""
+
+    easting_m: float
+    northing_m: float
+    text: str
+
+
 #: Space between two parts of a legend.
 GAP = None
 Entry = Heading | ColumnTitles | Swatch | None
@@ -96,9 +105,10 @@ class MapPage:
         title: str,
         entries: Sequence[Entry],
         text: MapText,
+        marks: Sequence[Mark] = (),
     ) -> None:
         self.image, self.raster, self.title = image, raster, title
-        self.entries, self.text = entries, text
+        self.entries, self.text, self.marks = entries, text, marks
 
     def save(self, png: Path, reduction_note: str) -> Path:
         """Lay out the page and write it."""
@@ -149,6 +159,18 @@ class MapPage:
         axes.imshow(
             self.image, extent=(west, east, south, north), interpolation="none", aspect="auto"
         )
+        for mark in self.marks:
+            axes.text(
+                mark.easting_m / 1000,
+                mark.northing_m / 1000,
+                mark.text,
+                size=8,
+                weight="bold",
+                color=palette.INK,
+                ha="center",
+                va="center",
+                bbox={"boxstyle": "round,pad=0.2", "facecolor": "#ffffff", "linewidth": 0.8},
+            )
         axes.spines[["top", "right"]].set_visible(True)
         for axis, side_px in ((axes.xaxis, cols), (axes.yaxis, rows)):
             n_ticks = min(6, max(2, side_px // 150))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
 
@@ -20,11 +21,21 @@ from hazardrank.reporting.map_image import (
     hatch,
     read_reduced,
 )
-from hazardrank.reporting.map_page import ColumnTitles, Entry, Heading, MapPage, MapText, Swatch
+from hazardrank.reporting.map_page import (
+    ColumnTitles,
+    Entry,
+    Heading,
+    MapPage,
+    MapText,
+    Mark,
+    Swatch,
+)
 from hazardrank.reporting.maps import MAP_SIDE_PX, check_same_grid, reduction_note
 from hazardrank.reporting.priority_files import BAND_COLOURS
 from hazardrank.reporting.words import percent
 
+#: Marks nearer than this share of the map's longest side are one.
+_MARK_SHARE = 0.03
 #: What the legend says; two lines where one is too long.
 _LEGEND = {
     Band.LOWEST: "Lowest clearance priority –\nNOT cleared",
@@ -38,9 +49,10 @@ def priority_map(
     status_tif: Path,
     png: Path,
     text: MapText,
+    first: pd.DataFrame,
     max_side_px: int = MAP_SIDE_PX,
 ) -> Path:
-    """Draw the bands of clearance priority.
+    """Draw the bands of clearance priority, with numbers where the first tasks are.
 
     Parameters
     ----------
@@ -52,6 +64,8 @@ def priority_map(
         The file to write.
     text : MapText
         What the map says.
+    first : DataFrame
+        The first tasks in rank order: ``rank``, ``easting_m``, ``northing_m``.
     max_side_px : int, optional
         Longest side of the map image.
 
@@ -68,9 +82,25 @@ def priority_map(
     released = (codes == 0) & (status.values == RELEASED)
     image = _compose(codes, outside, released, max_side_px)
     legend = _legend(codes, outside, released)
+    west, south, east, north = bands.bounds_m
+    marks = marks_of(first, _MARK_SHARE * max(east - west, north - south))
     with house_style():
-        page = MapPage(image, bands, "Clearance priority", legend, text)
+        page = MapPage(image, bands, "Clearance priority", legend, text, marks)
         return page.save(png, reduction_note(bands, "the task at its middle"))
+
+
+def marks_of(first: pd.DataFrame, apart_m: float) -> list[Mark]:
+    """Return the ranks of tasks as marks, those nearer than `apart_m` to another as one."""
+    groups: list[tuple[float, float, list[str]]] = []
+    for easting_m, northing_m, rank in zip(
+        first["easting_m"], first["northing_m"], first["rank"], strict=True
+    ):
+        near = [g for g in groups if np.hypot(g[0] - easting_m, g[1] - northing_m) < apart_m]
+        if near:
+            near[0][2].append(str(rank))
+        else:
+            groups.append((float(easting_m), float(northing_m), [str(rank)]))
+    return [Mark(easting, northing, ", ".join(ranks)) for easting, northing, ranks in groups]
 
 
 def _compose(
