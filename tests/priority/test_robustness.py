@@ -208,3 +208,16 @@ def test_twenty_thousand_tasks():
     ranks = rank(alternatives, settings_of()).ranks
     assert np.corrcoef(found.median, ranks)[0, 1] > 0.9
     assert found.top_share.sum() == pytest.approx(50)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_threads_change_nothing(method):
+    alternatives = random_land(np.random.default_rng(3), 40)
+    ranking = rank(alternatives, own_settings(method, alternatives))
+    low, high = alternatives.likelihood / 2, np.sqrt(alternatives.likelihood)
+    one, many = (
+        rank_robustness(ranking, RobustnessSettings(draws=50), "around", low, high, 5, threads)
+        for threads in (1, 3)
+    )
+    for name in ("low", "high", "median", "top_share", "before_next", "tie_group"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(many, name))

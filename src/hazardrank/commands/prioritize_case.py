@@ -197,6 +197,7 @@ def rank_tasks(case: Case, planner: Planner, progress: Progress) -> RankedTasks:
             seed=settings.seed,
             unjudged_share=gathered.unjudged_share,
             skipped=skipped,
+            threads=settings.compute.n_threads,
         )
     return RankedTasks(land, gathered, totals, decision, priorities, table, unasked)
 

@@ -70,6 +70,7 @@ def prioritize(
     seed: int,
     unjudged_share: FloatArray | None = None,
     skipped: Sequence[str] = (),
+    threads: int = 1,
 ) -> Priorities:
     """Rank what may be tasked, band it, and draw how its ranks move.
 
@@ -89,6 +90,8 @@ def prioritize(
         Share of each task outside the model's domain.
     skipped : sequence of str, optional
         Criteria left out because the region lacks their layer.
+    threads : int, optional
+        Draws ranked at a time; never changes a result.
 
     Returns
     -------
@@ -121,7 +124,14 @@ def prioritize(
         ranking.weights,
         ranking.method.unit,
         _robustness(
-            ranking, settings, likelihood_low[opened], likelihood_high[opened], seed, opened, n
+            ranking,
+            settings,
+            likelihood_low[opened],
+            likelihood_high[opened],
+            seed,
+            opened,
+            n,
+            threads,
         ),
         ranking,
     )
@@ -135,12 +145,13 @@ def _robustness(
     seed: int,
     opened: NDArray[np.int64],
     n: int,
+    threads: int,
 ) -> dict[str, RankRobustness]:
     if settings.robustness.draws == 0 or not len(opened):
         return {}
     found: dict[str, RankRobustness] = {}
     for kind in settings.robustness.weights:
-        drawn = rank_robustness(ranking, settings.robustness, kind, low, high, seed)
+        drawn = rank_robustness(ranking, settings.robustness, kind, low, high, seed, threads)
         arrays = {
             field.name: _spread(getattr(drawn, field.name), opened, n)
             for field in fields(drawn)

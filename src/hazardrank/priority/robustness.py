@@ -9,6 +9,7 @@ random order, so that the ids decide nothing.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,7 @@ def rank_robustness(
     likelihood_low: FloatArray,
     likelihood_high: FloatArray,
     seed: int,
+    threads: int = 1,
 ) -> RankRobustness:
     """Rank alternatives again and again with other weights, likelihoods and efforts.
 
@@ -99,6 +101,8 @@ def rank_robustness(
         themselves where there is no interval.
     seed : int
         The same seed gives the same bytes.
+    threads : int, optional
+        Draws ranked at a time.
 
     Raises
     ------
@@ -115,7 +119,9 @@ def rank_robustness(
             remedy="Take fewer draws, or make larger tasks.",
         )
     order = ranking.order
-    drawn = _drawn_ranks(ranking, settings, weights, likelihood_low, likelihood_high, seed, order)
+    drawn = _drawn_ranks(
+        ranking, settings, weights, likelihood_low, likelihood_high, seed, order, threads
+    )
     place = np.empty(n, np.int64)
     place[order] = np.arange(n)
     low, median, high = _quantiles(drawn, (settings.rank_range[0], 0.5, settings.rank_range[1]))
@@ -145,8 +151,12 @@ def _drawn_ranks(
     high: FloatArray,
     seed: int,
     order: NDArray[np.int64],
+    threads: int,
 ) -> RankArray:
-    """Return the rank of each alternative in each draw, (n_draws, n), in rank order."""
+    """Return the rank of each alternative in each draw, (n_draws, n), in rank order.
+
+    Every draw has its own stream of random numbers, so that threads change nothing.
+    """
     land, method = ranking.method.alternatives, ranking.method
     stream = _STREAMS[kind]
     first = np.random.default_rng([seed, stream, _WEIGHTS])
@@ -156,7 +166,8 @@ def _drawn_ranks(
     spread = effort_spread(settings.effort_factor)
     ranks = np.empty((n_draws, len(land)), np.uint32)
     numbers = np.arange(1, len(land) + 1, dtype=np.uint32)
-    for draw in range(n_draws):
+
+    def draw_ranks(draw: int) -> None:
         rng = np.random.default_rng([seed, stream, 1 + draw])
         likelihood = likelihoods.draw(rng)
         team_days = land.team_days * np.exp(spread * rng.standard_normal(len(land)))
@@ -164,6 +175,10 @@ def _drawn_ranks(
         shuffled = rng.permutation(len(land))
         by_score = shuffled[np.argsort(-scores[shuffled], kind="stable")]
         ranks[draw, by_score] = numbers
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(draw_ranks, range(n_draws)):
+            pass
     return ranks
 
 
