@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from hazardrank.priority.bands import BAND_LABELS
+from hazardrank.priority.ranked_table import SUFFIXES
 from hazardrank.reporting.priority_files import NOT_SAID
 from hazardrank.reporting.words import percent, whole
 
@@ -130,7 +131,9 @@ def _counts(summary: PrioritySummary) -> list[str]:
             lines.append(f"  {whole(len(band)):>7}  {label} ({share} of their area)")
     for gate, count in summary.waiting.items():
         lines.append(f"  {whole(count):>7}  wait: {escape(gate)}")
-    tied = tasks["tied"].sum() if "tied" in tasks else 0
+    if "tied" not in tasks:
+        return [*lines, "Nothing was drawn again: how far ranks can be trusted is not known."]
+    tied = tasks["tied"].sum()
     if tied:
         lines.append(
             f"{whole(int(tied))} ranks are tied with a neighbour's: the evidence does not decide "
@@ -161,10 +164,11 @@ def _rank(row: Mapping[object, object]) -> str:
     if pd.isna(row["rank"]):  # type: ignore[call-overload]
         return "–"
     text = f"{row['rank']}."
-    if "rank_low" not in row:
+    suffix = next((suffix for suffix in SUFFIXES.values() if f"rank_low{suffix}" in row), None)
+    if suffix is None:
         return text
     tied = ", tied" if row["tied"] is True or row["tied"] == 1 else ""
-    return f"{text} (range {row['rank_low']}–{row['rank_high']}{tied})"
+    return f"{text} (range {row[f'rank_low{suffix}']}–{row[f'rank_high{suffix}']}{tied})"
 
 
 def _not_judged(summary: PrioritySummary) -> list[str]:
