@@ -296,7 +296,7 @@ def test_maps_of_an_earlier_bundle_do_not_stay_behind(again):
     own, out = again
     make_bundle(own / "land.yaml", own)
     done = score(own.parent, own, "output_dir=out")
-    assert "for a change of the bundle" in done.stdout
+    assert "scored anew: blocks, maps or storage are others" in done.stdout
     assert not list(out.glob("likelihood_*.tif"))
 
 
@@ -360,6 +360,9 @@ def test_wrong_settings_are_named(land, tmp_path, arguments, match):
 
 def test_a_model_that_is_none_is_refused(land, tmp_path):
     done = run_in(tmp_path, "score", "model=nowhere", f"region_file={land}/land.yaml")
+    assert done.returncode == 2
+    assert "there is no folder" in done.stderr
+    done = run_in(tmp_path, "score", f"model={land}/cache", f"region_file={land}/land.yaml")
     assert done.returncode == 2
     assert "is neither a bundle nor the folder of a training run" in " ".join(done.stderr.split())
 

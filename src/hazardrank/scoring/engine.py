@@ -75,7 +75,7 @@ def read_state(job: ScoreJob, resume: bool = True) -> ScoringState:
     if not resume or before is None or before["shape"] != _shape(job):
         notes = []
         if before is not None:
-            why = "blocks or storage are others than before" if resume else "resume=false"
+            why = "blocks, maps or storage are others than before" if resume else "resume=false"
             notes.append(f"Everything is scored anew: {why}.")
         store.remove(STATE_FOLDER)
         store.put(STATE_JSON, _state_bytes(job))
