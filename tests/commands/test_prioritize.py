@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -113,7 +114,7 @@ def test_all_files_tell_of_the_same_tasks(ranked):
     csv = pd.read_csv(folder / "clearance_tasks.csv")
     gpkg = gpd.read_file(folder / "clearance_tasks.gpkg", layer="tasks")
     geojson = gpd.read_file(folder / "clearance_tasks.geojson")
-    sheets = openpyxl.load_workbook(folder / "clearance_tasks.xlsx", read_only=True)
+    sheets = openpyxl.load_workbook(folder / "clearance_tasks.xlsx")
     rows = list(sheets["tasks"].iter_rows(values_only=True))
     ids = csv["task_id"].tolist()
     assert len(ids) > 30
@@ -135,7 +136,7 @@ def test_every_column_is_explained_in_the_files(ranked):
     columns = pd.read_csv(folder / "clearance_tasks.csv", nrows=1).columns
     described = (folder / "columns.md").read_text(encoding="utf-8")
     assert [name for name in columns if f"| `{name}` | " not in described] == []
-    sheet = openpyxl.load_workbook(folder / "clearance_tasks.xlsx", read_only=True)["columns"]
+    sheet = openpyxl.load_workbook(folder / "clearance_tasks.xlsx")["columns"]
     assert {row[0] for row in sheet.iter_rows(min_row=2, values_only=True)} >= set(columns)
 
 
@@ -186,7 +187,7 @@ def test_maps_have_what_the_tasks_have(ranked, place):
 
 def test_the_geopackage_opens_coloured_and_without_green(ranked):
     path = ranked[0] / "clearance_tasks.gpkg"
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         styles = dict(database.execute("SELECT f_table_name, styleQML FROM layer_styles"))
         kinds = dict(database.execute("SELECT table_name, data_type FROM gpkg_contents"))
         defaults = database.execute("SELECT sum(useAsDefault) FROM layer_styles").fetchone()

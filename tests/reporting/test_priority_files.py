@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+from contextlib import closing
 
 import geopandas as gpd
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_geopackage_has_its_style_inside_and_the_same_bytes_again(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.gpkg"]
     read = gpd.read_file(tmp_path / "a.gpkg", layer="tasks")
     assert read["likelihood"].isna().tolist() == [False] * 4 + [True]
-    with sqlite3.connect(tmp_path / "a.gpkg") as database:
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as database:
         rows = database.execute("SELECT f_table_name, f_geometry_column FROM layer_styles")
         assert rows.fetchall() == [("tasks", "geom")]
 
