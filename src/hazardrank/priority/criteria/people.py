@@ -18,9 +18,11 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import geopandas as gpd
 import numpy as np
@@ -79,13 +81,24 @@ class NearSettings(CriterionSettings):
         return power_scale(self.half_distance_m, self.exponent)
 
 
-class PeopleSettings(NearSettings):
+class PlacesSettings(NearSettings):
+    """Settings of criteria that add up who is at the places of a layer."""
+
+    layer: Key
+    """Layer of places: points, or polygons."""
+    where: Mapping[str, list[str]] = Field(default_factory=dict)
+    """Only places whose columns (our words) hold one of these values."""
+    population: Literal["people", "households"]
+    """Column that is added up."""
+    curve: CurveSettings
+    """Value of so many near, in `population`."""
+
+
+class PeopleSettings(PlacesSettings):
     """Settings of the criterion ``people``."""
 
     layer: Key = "settlements"
     """Layer of settlements: points, or polygons."""
-    where: Mapping[str, list[str]] = Field(default_factory=dict)
-    """Only settlements whose columns (our words) hold one of these values."""
     population: Literal["people", "households"] = "people"
     """Column that is added up."""
     deserted: list[str] = Field(default_factory=lambda: list(DESERTED))
@@ -94,65 +107,11 @@ class PeopleSettings(NearSettings):
     """Value of so many people near, in `population`."""
 
 
-class PeopleCriterion(Criterion[PeopleSettings]):
-    """People exposed now: those who live near, each counting less with distance.
-
-    ``Σ people · (d0 / (d + d0))^exponent`` (Stewart 1947), with d0 such that people at
-    `half_distance_m` count half; *d* to the point or the polygon's centroid. Settlements of
-    unknown population, and deserted ones, add nothing: who is to return there is counted by
-    the criterion ``returns``.
-    """
-
-    name: ClassVar[str] = "people"
-    settings_type: ClassVar[type[CriterionSettings]] = PeopleSettings
-
-    def __init__(
-        self, key: str, settings: PeopleSettings, catalogue: Mapping[str, LayerSettings]
-    ) -> None:
-        super().__init__(key, settings, catalogue)
-        require_kind(self.path, self.catalogue[settings.layer], "points", "polygons")
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The settlements."""
-        return (self.settings.layer,)
-
-    @property
-    def spec(self) -> CriterionSpec:
-        """Weighted people near."""
-        settings = self.settings
-        curve = describe(settings.curve, settings.population)
-        return self._spec(
-            settings.population,
-            f"{settings.population.capitalize()} of {settings.layer} within {settings.cap_m:g} m, "
-            f"half at {settings.half_distance_m:g} m; value {curve}.",
-        )
-
-    @property
-    def halo_m(self) -> float:
-        """How far people count."""
-        return self.settings.cap_m
-
-    def prepare(self, inputs: ConsequenceInputs) -> BlockValues:
-        """Return what adds up the people near the cells of a block."""
-        return partial(self._values, inputs)
-
-    def _values(self, inputs: ConsequenceInputs, grid: SurveyGrid) -> CellValues:
-        settings = self.settings
-        table = inputs.layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
-        table = table[chosen(table, settings.where, f"{self.path}.where")]
-        require_column(table, settings.population, f"{self.path}.population")
-        people = people_now(table, settings.population, settings.deserted)
-        return valued(near_sum(grid, table, people, settings), settings.curve)
-
-
-class ReturnsSettings(NearSettings, PlanSettings):
+class ReturnsSettings(PlacesSettings, PlanSettings):
     """Settings of the criterion ``returns``."""
 
     layer: Key = "returns"
     """Layer of return plans (points or polygons): `households` or `people`, `planned`, `status`."""
-    where: Mapping[str, list[str]] = Field(default_factory=dict)
-    """Only plans whose columns (our words) hold one of these values."""
     population: Literal["people", "households"] = "households"
     """Column that is added up."""
     half_life_years: Annotated[float, Field(gt=0, le=100)] | None = None
@@ -171,7 +130,74 @@ class ReturnsSettings(NearSettings, PlanSettings):
             object.__setattr__(self, "half_life_years", 2.0)
 
 
-class ReturnsCriterion(Criterion[ReturnsSettings]):
+S = TypeVar("S", bound=PlacesSettings)
+
+
+class _PlacesCriterion(Criterion[S]):
+    """Adds up who counts at the places of a layer, less with distance."""
+
+    def __init__(self, key: str, settings: S, catalogue: Mapping[str, LayerSettings]) -> None:
+        super().__init__(key, settings, catalogue)
+        require_kind(self.path, self.catalogue[settings.layer], "points", "polygons")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The layer of places."""
+        return (self.settings.layer,)
+
+    @property
+    def halo_m(self) -> float:
+        """How far anybody counts."""
+        return self.settings.cap_m
+
+    def prepare(self, inputs: ConsequenceInputs) -> BlockValues:
+        """Return what adds up who is near the cells of a block."""
+        return partial(self._values, inputs)
+
+    @abstractmethod
+    def _counted(self, table: gpd.GeoDataFrame, today: date) -> FloatArray:
+        """Return how many count at each place, shape (n_places,)."""
+
+    def _values(self, inputs: ConsequenceInputs, grid: SurveyGrid) -> CellValues:
+        settings = self.settings
+        table = inputs.layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
+        table = table[chosen(table, settings.where, f"{self.path}.where")]
+        require_column(table, settings.population, f"{self.path}.population")
+        counted = self._counted(table, inputs.today)
+        return valued(near_sum(grid, table, counted, settings), settings.curve)
+
+    def _spec_of_places(self, in_time: str) -> CriterionSpec:
+        settings = self.settings
+        curve = describe(settings.curve, settings.population)
+        return self._spec(
+            settings.population,
+            f"{settings.population.capitalize()} of {settings.layer} within {settings.cap_m:g} m, "
+            f"{in_time}half at {settings.half_distance_m:g} m; value {curve}.",
+        )
+
+
+class PeopleCriterion(_PlacesCriterion[PeopleSettings]):
+    """People exposed now: those who live near, each counting less with distance.
+
+    ``Σ people · (d0 / (d + d0))^exponent`` (Stewart 1947), with d0 such that people at
+    `half_distance_m` count half; *d* to the point or the polygon's centroid. Settlements of
+    unknown population, and deserted ones, add nothing: who is to return there is counted by
+    the criterion ``returns``.
+    """
+
+    name: ClassVar[str] = "people"
+    settings_type: ClassVar[type[CriterionSettings]] = PeopleSettings
+
+    @property
+    def spec(self) -> CriterionSpec:
+        """Weighted people near."""
+        return self._spec_of_places("")
+
+    def _counted(self, table: gpd.GeoDataFrame, today: date) -> FloatArray:
+        return people_now(table, self.settings.population, self.settings.deserted)
+
+
+class ReturnsCriterion(_PlacesCriterion[ReturnsSettings]):
     """Households that return near, less with the time until then and with distance.
 
     A household due in *t* years counts ½^(t / half-life), or (1 + rate)^−t. Overdue returns
@@ -183,17 +209,6 @@ class ReturnsCriterion(Criterion[ReturnsSettings]):
     name: ClassVar[str] = "returns"
     settings_type: ClassVar[type[CriterionSettings]] = ReturnsSettings
 
-    def __init__(
-        self, key: str, settings: ReturnsSettings, catalogue: Mapping[str, LayerSettings]
-    ) -> None:
-        super().__init__(key, settings, catalogue)
-        require_kind(self.path, self.catalogue[settings.layer], "points", "polygons")
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The return plans."""
-        return (self.settings.layer,)
-
     @property
     def spec(self) -> CriterionSpec:
         """Discounted households near."""
@@ -202,30 +217,12 @@ class ReturnsCriterion(Criterion[ReturnsSettings]):
             time = f"half if due in {settings.half_life_years:g} years"
         else:
             time = f"discounted by {settings.discount_rate:.3g} a year"
-        curve = describe(settings.curve, settings.population)
-        return self._spec(
-            settings.population,
-            f"{settings.population.capitalize()} of {settings.layer} within {settings.cap_m:g} m, "
-            f"{time}, overdue ones fully, half at {settings.half_distance_m:g} m; value {curve}.",
-        )
+        return self._spec_of_places(f"{time}, overdue ones fully, ")
 
-    @property
-    def halo_m(self) -> float:
-        """How far households count."""
-        return self.settings.cap_m
-
-    def prepare(self, inputs: ConsequenceInputs) -> BlockValues:
-        """Return what adds up the returns near the cells of a block."""
-        return partial(self._values, inputs)
-
-    def _values(self, inputs: ConsequenceInputs, grid: SurveyGrid) -> CellValues:
-        settings = self.settings
-        table = inputs.layers.vectors(settings.layer, grown(grid.bounds, settings.cap_m))
-        table = table[chosen(table, settings.where, f"{self.path}.where")]
-        require_column(table, settings.population, f"{self.path}.population")
-        households = np.nan_to_num(table[settings.population].to_numpy(dtype=float))
-        households = households * plan_factors(table, settings, inputs.today, self.path)
-        return valued(near_sum(grid, table, households, settings), settings.curve)
+    def _counted(self, table: gpd.GeoDataFrame, today: date) -> FloatArray:
+        households = np.nan_to_num(table[self.settings.population].to_numpy(dtype=float))
+        discounted: FloatArray = households * plan_factors(table, self.settings, today, self.path)
+        return discounted
 
 
 def people_now(table: gpd.GeoDataFrame, column: str, deserted: Sequence[str]) -> FloatArray:
