@@ -6,6 +6,7 @@ Everything Hydra stays in this module. A command is a function of validated sett
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
 import re
 import shutil
@@ -55,6 +56,8 @@ def run_app(
         Takes the settings; returns an exit status (``None`` is 0).
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)  # a crash in compiled code says where
     statuses: list[int] = []
 
     def job(config: DictConfig) -> None:

@@ -18,6 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from hazardrank.grid import SurveyGrid
+from hazardrank.grid.prepared_shapes import PreparedShapes
 
 Geometries = NDArray[np.object_]
 
@@ -57,7 +58,7 @@ class CoveredCells:
 
 
 class RecordShapes:
-    """Polygons of records, prepared for asking which cells they cover.
+    """Polygons of records, prepared for asking which cells they cover, from any thread.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class RecordShapes:
     def __init__(self, polygons: Geometries, cell_size_m: int) -> None:
         self.cell_size_m = cell_size_m
         self.pieces, self.record = _cut(polygons, cell_size_m)
-        shapely.prepare(self.pieces)
+        self._prepared = PreparedShapes(self.pieces)
         self.tree = shapely.STRtree(self.pieces)
 
     def covered(self, grid: SurveyGrid) -> CoveredCells:
@@ -121,7 +122,7 @@ class RecordShapes:
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Return cell, piece, area and "whole" of the candidate pairs that really overlap."""
         squares = _squares(grid, row, col)
-        geometry = self.pieces[piece]
+        geometry = self._prepared.here()[piece]
         whole = shapely.covers(geometry, squares)
         partly = ~whole
         partly[partly] = shapely.intersects(geometry[partly], squares[partly])

@@ -7,10 +7,13 @@ import shapely
 from numpy.typing import NDArray
 
 from hazardrank.grid import SurveyGrid
+from hazardrank.grid.prepared_shapes import PreparedShapes
 
 
 class Area:
     """The cells of a grid whose centre lies in the area of interest.
+
+    Several threads may ask at once.
 
     Parameters
     ----------
@@ -23,9 +26,7 @@ class Area:
     def __init__(self, grid: SurveyGrid, polygons: shapely.Geometry | None = None) -> None:
         self._grid = grid
         self.polygons = polygons
-        if polygons is not None:
-            shapely.prepare(polygons)
-            shapely.intersects_xy(polygons, grid.west_m, grid.north_m)  # builds its index
+        self._prepared = PreparedShapes(polygons)
 
     def inside(self, grid: SurveyGrid) -> NDArray[np.bool_]:
         """Return which cells' centres lie in the area, shape (rows, cols).
@@ -42,10 +43,10 @@ class Area:
         inside: NDArray[np.bool_] = in_rows[:, None] & in_cols[None, :]
         if self.polygons is None or not inside.any():
             return inside
-        block = shapely.box(*grid.bounds)
-        if not shapely.intersects(self.polygons, block):
+        block, polygons = shapely.box(*grid.bounds), self._prepared.here()
+        if not shapely.intersects(polygons, block):
             return np.zeros(grid.shape, bool)
-        if shapely.contains_properly(self.polygons, block):
+        if shapely.contains_properly(polygons, block):
             return inside
         easting, northing = np.meshgrid(grid.eastings(), grid.northings())
-        return inside & shapely.intersects_xy(self.polygons, easting, northing)
+        return inside & shapely.intersects_xy(polygons, easting, northing)
