@@ -35,10 +35,11 @@ class Cells:
     order: str
     bands: np.ndarray
     matrix: np.ndarray
+    row_cells: int | None
 
     @classmethod
-    def of(cls, order: str, bands: np.ndarray) -> Cells:
-        return cls(order, np.ascontiguousarray(bands), np.ascontiguousarray(bands.T))
+    def of(cls, order: str, bands: np.ndarray, row_cells: int | None = None) -> Cells:
+        return cls(order, np.ascontiguousarray(bands), np.ascontiguousarray(bands.T), row_cells)
 
 
 Predictor = Callable[[Cells], np.ndarray]
@@ -47,7 +48,7 @@ Predictor = Callable[[Cells], np.ndarray]
 def run() -> Section:
     raster = _bands()
     shuffled = raster[:, np.random.default_rng(1).permutation(raster.shape[1])]
-    both = [Cells.of("raster", raster), Cells.of("shuffled", shuffled)]
+    both = [Cells.of("raster", raster, SIDE_CELLS), Cells.of("shuffled", shuffled)]
     rows = []
     for n_leaves in LEAVES:
         rows += _compare(n_leaves, both)
@@ -145,7 +146,7 @@ def _difference(name: str, found: np.ndarray, expected: np.ndarray) -> list[str]
 
 def _forest(texts: list[str]) -> Predictor:
     forest = Forest.of(texts)
-    return lambda cells: forest.scores(cells.bands, THREADS)
+    return lambda cells: forest.scores(cells.bands, THREADS, cells.row_cells)
 
 
 def _hist_gradient_boosting(n_leaves: int) -> Predictor:

@@ -46,7 +46,7 @@ def cells(n_cells, seed=1, categories=0):
     return bands
 
 
-def assert_equal_to_lightgbm(texts, bands, threads=1):
+def assert_equal_to_lightgbm(texts, bands, threads=1, row_cells=None):
     forest = Forest.of(texts)
     matrix = np.ascontiguousarray(bands.T)
     for number, text in enumerate(texts):
@@ -55,8 +55,8 @@ def assert_equal_to_lightgbm(texts, bands, threads=1):
             booster.predict(matrix, num_threads=1) if len(matrix) else np.empty(0),
             booster.predict(matrix, num_threads=1, raw_score=True) if len(matrix) else np.empty(0),
         )
-        np.testing.assert_array_equal(forest.scores(bands, threads)[number], expected[0])
-        np.testing.assert_array_equal(forest.raw(bands, threads)[number], expected[1])
+        np.testing.assert_array_equal(forest.scores(bands, threads, row_cells)[number], expected[0])
+        np.testing.assert_array_equal(forest.raw(bands, threads, row_cells)[number], expected[1])
 
 
 # ----------------------------------------------------------------------------- by hand
@@ -218,6 +218,17 @@ def awkward_cells(draws, texts, n_cells):
     return np.take_along_axis(picked, chosen, 0)[0]
 
 
+def smooth(draws, bands):
+    """Return the values of each band sorted, now up, now down, the missing ones on one side.
+
+    Many tiles then hold cells that all pass or all fail a split, and some nothing but gaps.
+    """
+    ordered = np.sort(bands, axis=1)
+    turned = draws.random(len(bands)) < 0.5
+    ordered[turned] = ordered[turned, ::-1]
+    return np.ascontiguousarray(ordered)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -229,13 +240,19 @@ def awkward_cells(draws, texts, n_cells):
     shape=st.sampled_from(["left", "right", "bushy"]),
     categories=st.sampled_from([0.0, 0.3, 1.0]),
     objective=st.sampled_from(["regression", "binary sigmoid:1", "binary sigmoid:2.7"]),
-    n_cells=st.sampled_from([0, 1, 511, 512, 513, TILE_CELLS - 1, TILE_CELLS, TILE_CELLS + 1]),
+    rows=st.one_of(st.none(), st.integers(1, 40)),
+    cols=st.sampled_from([0, 1, 15, 16, 17, 65, TILE_CELLS - 1, TILE_CELLS, TILE_CELLS + 1]),
+    in_order=st.booleans(),
     threads=st.integers(1, 3),
 )
-def test_any_trees_on_any_values(seed, n_leaves, shape, categories, objective, n_cells, threads):
+def test_any_trees_on_any_values(
+    seed, n_leaves, shape, categories, objective, rows, cols, in_order, threads
+):
     draws = np.random.default_rng(seed)
     texts = [written_model(draws, n, shape, categories, objective) for n in n_leaves]
-    assert_equal_to_lightgbm(texts, awkward_cells(draws, texts, n_cells), threads)
+    bands = awkward_cells(draws, texts, (rows or 1) * cols)
+    bands = smooth(draws, bands) if in_order else bands
+    assert_equal_to_lightgbm(texts, bands, threads, cols if rows and cols else None)
 
 
 def test_what_is_written_here_has_every_shape():
@@ -332,6 +349,18 @@ def test_several_models_in_one_pass():
     assert_equal_to_lightgbm(texts, cells(2500), threads=2)
 
 
+@pytest.mark.parametrize("row_cells", [None, 1, 16, 60, 200, 3000])
+def test_scores_do_not_depend_on_how_cells_form_tiles(row_cells):
+    draws = np.random.default_rng(5)
+    texts = [trained(31), trained(64, seed=1)]
+    for bands in (cells(12_000), smooth(draws, cells(12_000))):
+        assert_equal_to_lightgbm(texts, bands, 2, row_cells)
+
+
+def test_models_larger_than_one_group_of_trees_and_job():
+    assert_equal_to_lightgbm([trained(rounds=23)], cells(40_000), 3)
+
+
 def test_the_last_partial_tile_touches_nothing_beyond_it():
     bands = cells(TILE_CELLS + 3)
     forest = Forest.of([trained()])
@@ -347,8 +376,7 @@ def test_the_sample_hits_thresholds_exactly_and_misses_some():
     sample = forest_sample(forest, 400)
     assert np.isnan(sample).any()
     assert np.isinf(sample).any()
-    _, feature, threshold, _ = forest._packed.together[0]
-    used = threshold[feature == 2]
+    used = forest._packed.threshold[forest._packed.split[:, 0] & 0xFFFFFFFF == 2]
     on = np.isin(sample[2], used)
     assert 0.3 < on.mean() < 0.9
     np.testing.assert_array_equal(sample, forest_sample(forest, 400))
@@ -384,3 +412,5 @@ def test_bands_of_another_shape_or_type_are_refused():
         forest.scores(np.zeros((5, 4), np.float32))
     with pytest.raises(ValueError, match="float64"):
         forest.scores(np.zeros((N_FEATURES, 4)))
+    with pytest.raises(ValueError, match="4 cells are no whole rows of 3"):
+        forest.scores(np.zeros((N_FEATURES, 4), np.float32), row_cells=3)

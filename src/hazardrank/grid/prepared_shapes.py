@@ -32,7 +32,8 @@ class PreparedShapes(Generic[Shapes]):
         """Return the calling thread's own copy, prepared, equal to the last bit."""
         own: Any = getattr(self._local, "shapes", None)
         if own is None:
-            own = shapely.from_wkb(shapely.to_wkb(self.shapes))
+            shapes: Any = self.shapes
+            own = shapely.from_wkb(shapely.to_wkb(shapes))
             shapely.prepare(own)
             self._local.shapes = own
         return own  # type: ignore[no-any-return]

@@ -239,12 +239,12 @@ class Bundle:
     def scores_of_bands(self, bands: Singles, threads: int = 1) -> Floats:
         """Return what :meth:`scores` does for cells that come band by band, to the bit.
 
-        Parameters as in :meth:`estimate_bands`.
+        `bands` and `threads` as in :meth:`estimate_bands`.
         """
-        parts = list(self._parts_of_bands(bands, threads))
+        parts = list(self._parts_of_bands(bands, threads, None))
         return parts[0] if len(parts) == 1 else blend(parts, self.weights)
 
-    def _parts_of_bands(self, bands: Singles, threads: int) -> Floats:
+    def _parts_of_bands(self, bands: Singles, threads: int, row_cells: int | None) -> Floats:
         """Return each model's score, shape (n_models, n_cells)."""
         if bands.ndim != 2 or len(bands) != len(self.specs):
             raise ModelError(
@@ -254,7 +254,7 @@ class Bundle:
             raise ModelError(f"the bands are {bands.dtype}, the model reads float32")
         forest = self._forest[0]
         if forest is not None:
-            return forest.scores(bands, threads)
+            return forest.scores(bands, threads, row_cells)
         n_cells = bands.shape[1]
         parts = np.empty((len(self.models), n_cells))
         for first in range(0, n_cells, _CELLS_BY_ROW):
@@ -285,7 +285,9 @@ class Bundle:
         score = parts[0] if len(parts) == 1 else blend(parts, self.weights)
         return estimate(score, parts if self.has_spread else [], self.calibrator, self.interval)
 
-    def estimate_bands(self, bands: Singles, threads: int = 1) -> Estimate:
+    def estimate_bands(
+        self, bands: Singles, threads: int = 1, row_cells: int | None = None
+    ) -> Estimate:
         """Return what :meth:`estimate` does for cells that come band by band, to the bit.
 
         Many times faster, by :class:`~hazardrank.model.forest.Forest`, unless
@@ -297,13 +299,16 @@ class Bundle:
             Features in the order of :attr:`specs`; NaN where missing.
         threads : int, optional
             Threads to use. The result does not depend on it.
+        row_cells : int, optional
+            Cells in a row, where the cells are those of a raster row by row: faster. The
+            result does not depend on it.
 
         Raises
         ------
         ModelError
             If there is another number of bands, or they are of another type.
         """
-        parts = list(self._parts_of_bands(bands, threads))
+        parts = list(self._parts_of_bands(bands, threads, row_cells))
         score = parts[0] if len(parts) == 1 else blend(parts, self.weights)
         return estimate(score, parts if self.has_spread else [], self.calibrator, self.interval)
 

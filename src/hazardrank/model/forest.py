@@ -4,17 +4,22 @@ A bit-vector forest after QuickScorer (Lucchese et al. 2015, *QuickScorer: a fas
 rank documents with additive ensembles of regression trees*, SIGIR). The leaves of a tree are
 bits, from left to right. Each split that a cell fails rules out the leaves to its left: its
 mask is AND-ed into the cell's word. The lowest bit that is left is the cell's leaf. Nothing
-branches on the cell's values, so that a tile of cells goes through a tree in vector
-instructions, and neither the order of the cells nor the shape of the tree costs anything.
+branches on a cell's values, so that many cells go through a tree in vector instructions, and
+the shape of the tree costs nothing.
+
+Cells go through the trees in tiles: squares of a raster, whose values lie close together. The
+range of each feature in a tile tells which splits all its cells pass, and which all fail; the
+first are left out, the second start every cell's word. Only the splits in between are looked
+at cell by cell: about half of them on smooth land, all of them among cells in random order.
 
 Values come as float32 and band-major, the way rasters are read. A threshold may then be
 rounded down to float32: no float32 lies between the two. (LightGBM takes values within 1e-35
 of 0 for 0; thresholds in that gap are moved to its end.) Leaf values are added in float64, in
 the order of the trees, as LightGBM does; so the sums are equal to the bit.
 
-Depends on numpy, numba and nothing else of this project; may be lifted out. What it does not
-do raises :class:`ForestLimitError`: more than 64 leaves, zero as missing, linear trees, several
-classes, objectives other than binary, cross-entropy and regression.
+Depends on numpy, numba with its llvmlite, and nothing else of this project; may be lifted out.
+What it does not do raises :class:`ForestLimitError`: more than 64 leaves, zero as missing, linear
+trees, several classes, objectives other than binary, cross-entropy and regression.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
@@ -35,11 +41,16 @@ Singles = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 MAX_LEAVES = 64
-TILE_CELLS = 1024
-"""Cells that go through the trees together: their words stay in the first cache."""
-_TOGETHER = 6
-"""Splits looked at in one pass over the words."""
-_CELLS_PER_JOB = 16_384
+TILE_CELLS = 256
+"""Cells that go through the trees together; their features stay in the nearer caches."""
+_TILE_SIDE = 16
+_VECTOR = 64
+"""Cells whose words are held in registers while the splits of a tree go by."""
+_TREES_TOGETHER = 4
+"""Trees whose leaves are looked up in one pass over the sums."""
+_TILES_PER_JOB = 64
+_ALIGNED = 64
+"""Bytes; what vector instructions load at once."""
 
 _CATEGORICAL, _DEFAULT_LEFT = 1, 2
 _MISSING_SHIFT, _MISSING_NONE, _MISSING_ZERO = 2, 0, 1
@@ -62,8 +73,6 @@ class Forest:
     ----------
     n_features : int
         Bands expected.
-    models : tuple of tuple of (int, int)
-        First and last tree (exclusive) of each model.
     divisor : tuple of float
         What each model's sum is divided by: its number of trees if it averages them, else 1.
     sigmoid : tuple of float or None
@@ -71,7 +80,6 @@ class Forest:
     """
 
     n_features: int
-    models: tuple[tuple[int, int], ...]
     divisor: tuple[float, ...]
     sigmoid: tuple[float | None, ...]
     _packed: _Packed = field(repr=False)
@@ -95,22 +103,19 @@ class Forest:
         parsed = [_Model.of(text) for text in texts]
         if len({model.n_features for model in parsed}) != 1:
             raise ForestLimitError("the models have different numbers of features")
-        ends = np.cumsum([len(model.trees) for model in parsed]).tolist()
-        firsts = [0, *ends[:-1]]
         return cls(
             parsed[0].n_features,
-            tuple(zip(firsts, ends, strict=True)),
             tuple(float(len(m.trees)) if m.averages and m.trees else 1.0 for m in parsed),
             tuple(model.sigmoid for model in parsed),
-            _Packed.of([tree for model in parsed for tree in model.trees]),
+            _Packed.of([model.trees for model in parsed], parsed[0].n_features),
         )
 
     @property
     def n_models(self) -> int:
         """Number of models."""
-        return len(self.models)
+        return len(self.divisor)
 
-    def raw(self, bands: Singles, threads: int = 1) -> Floats:
+    def raw(self, bands: Singles, threads: int = 1, row_cells: int | None = None) -> Floats:
         """Return each model's raw score (``predict(raw_score=True)``).
 
         Parameters
@@ -119,6 +124,9 @@ class Forest:
             Features in the models' order; NaN where missing.
         threads : int, optional
             Threads to use; no result depends on it.
+        row_cells : int, optional
+            Cells in a row, where the cells are those of a raster row by row: half as fast
+            again on smooth land. No result depends on it.
 
         Returns
         -------
@@ -127,35 +135,46 @@ class Forest:
         Raises
         ------
         ValueError
-            If the bands have another shape or type.
+            If the bands have another shape or type, or are no whole rows.
         """
-        return self._scored(bands, threads, converted=False)
+        return self._scored(bands, threads, row_cells, converted=False)
 
-    def scores(self, bands: Singles, threads: int = 1) -> Floats:
+    def scores(self, bands: Singles, threads: int = 1, row_cells: int | None = None) -> Floats:
         """Return each model's score (``predict()``); parameters as in :meth:`raw`."""
-        return self._scored(bands, threads, converted=True)
+        return self._scored(bands, threads, row_cells, converted=True)
 
-    def _scored(self, bands: Singles, threads: int, *, converted: bool) -> Floats:
+    def _scored(
+        self, bands: Singles, threads: int, row_cells: int | None, *, converted: bool
+    ) -> Floats:
         if bands.ndim != 2 or len(bands) != self.n_features or bands.dtype != np.float32:
             raise ValueError(
                 f"bands of shape {bands.shape} and type {bands.dtype} for {self.n_features} "
                 "features of float32"
             )
-        bands = np.ascontiguousarray(bands)
         n_cells = bands.shape[1]
         result = np.empty((self.n_models, n_cells))
-        bounds = np.array(self.models, np.int64)
+        if n_cells == 0:
+            return result
+        if row_cells is None:
+            cells, tile_shape = (1, n_cells), (1, TILE_CELLS)
+        elif row_cells < 1 or n_cells % row_cells:
+            raise ValueError(f"{n_cells} cells are no whole rows of {row_cells}")
+        else:
+            cells, tile_shape = (n_cells // row_cells, row_cells), (_TILE_SIDE, _TILE_SIDE)
         slope = np.array([np.nan if s is None else s for s in self.sigmoid])
         # A raw score is the plain sum even where the converted one is of the average.
         divisor = np.array(self.divisor)
         packed = tuple(vars(self._packed).values())
+        of_raster = np.ascontiguousarray(bands).reshape(len(bands), *cells)
+        out = result.reshape(-1, *cells)
         kernel: Any = _score
 
         def job(first: int) -> None:
-            last = min(n_cells, first + _CELLS_PER_JOB)
-            kernel(bands, first, last, bounds, divisor, slope, converted, *packed, result)
+            last = min(n_tiles, first + _TILES_PER_JOB)
+            kernel(of_raster, *tile_shape, first, last, divisor, slope, converted, *packed, out)
 
-        firsts = range(0, n_cells, _CELLS_PER_JOB)
+        n_tiles = math.prod(-(-n // side) for n, side in zip(cells, tile_shape, strict=True))
+        firsts = range(0, n_tiles, _TILES_PER_JOB)
         if threads > 1 and len(firsts) > 1:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(job, firsts))
@@ -176,9 +195,9 @@ def forest_sample(forest: Forest, n_cells: int) -> Singles:
     ndarray of float32, shape (n_features, n_cells)
     """
     rng = np.random.default_rng(20261126)
-    halves = forest._packed.together
-    feature = np.concatenate([half[1].ravel() for half in halves])
-    threshold = np.concatenate([half[2].ravel() for half in halves])
+    packed = forest._packed
+    feature = _split_feature(packed.split)
+    threshold = packed.threshold
     bands = np.empty((forest.n_features, n_cells), np.float32)
     for band in range(forest.n_features):
         own = threshold[feature == band]
@@ -330,30 +349,43 @@ def _single(threshold: float) -> float:
 
 # ------------------------------------------------------------------------------- packing
 
-_Groups = tuple[
-    NDArray[np.int64],  # tree → its first group
-    NDArray[np.int32],  # group, split → feature
-    Singles,  # group, split → threshold
-    NDArray[np.uint32],  # group, split → mask
-]
-"""Splits by a number in groups of equal size, tree by tree."""
-
-
-_Halves = tuple[_Groups, _Groups]
-"""Splits that rule out some of the first 32 leaves, and of the others."""
-
 
 @dataclass(frozen=True)
 class _Packed:
     """All trees as arrays.
 
-    An instruction holds twice as many words of 32 bits as of 64. Larger trees therefore have
-    two words a cell, and few of their splits concern both.
+    An instruction holds twice as many words of 32 bits as of 64. Every tree therefore has two
+    words: word ``2 t`` of the first 32 leaves of tree ``t``, and word ``2 t + 1`` of the others.
+    Each model's trees are filled up with trees of one leaf of value 0 to groups of
+    ``_TREES_TOGETHER``: they add nothing.
+
+    Parameters
+    ----------
+    trees : ndarray of int64, shape (n_models + 1,)
+        First tree of each model.
+    first : ndarray of int64, shape (n_models, 2, n_features + 1)
+        Where the splits of each feature begin: those that a missing value fails, then those
+        that it passes. A split is listed once for each word that it concerns.
+    split : ndarray of int64, shape (n_splits, 2)
+        Feature and word, then threshold and mask, each of 32 bits.
+    threshold : ndarray of float32, shape (n_splits,)
+        The thresholds once more; they ascend within a feature.
+    room : ndarray of int64, shape (2 n_trees + 1,)
+        Splits of all words before each.
+    category_first, category_feature, word_first, category_words, category_mask
+        Tree → its first split by category; split → feature, its first word of categories that
+        pass; those words; the masks for both words of the tree.
+    leaf_value : ndarray of float64, shape (n_trees, 64)
+        Values from left to right.
+    wide : ndarray of bool, shape (n_trees / _TREES_TOGETHER,)
+        Whether a tree of the group has more than 32 leaves.
     """
 
-    together: _Halves
-    nan_right: _Halves
-    nan_left: _Halves
+    trees: NDArray[np.int64]
+    first: NDArray[np.int64]
+    split: NDArray[np.int64]
+    threshold: Singles
+    room: NDArray[np.int64]
     category_first: NDArray[np.int64]
     category_feature: NDArray[np.int32]
     word_first: NDArray[np.int64]
@@ -363,49 +395,59 @@ class _Packed:
     wide: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, trees: Sequence[_Tree]) -> _Packed:
+    def of(cls, models: Sequence[Sequence[_Tree]], n_features: int) -> _Packed:
+        whole = [[*trees, *[_NOTHING] * (-len(trees) % _TREES_TOGETHER)] for trees in models]
+        trees = [tree for model in whole for tree in model]
+        firsts = np.cumsum([0, *map(len, whole)])
         splits = [split for tree in trees for split in tree.categorical]
         leaf_value = np.zeros((len(trees), MAX_LEAVES))
         for number, tree in enumerate(trees):
             leaf_value[number, : len(tree.leaf_value)] = tree.leaf_value
         masks = [[mask & _WORD, mask >> _WORD_BITS] for *_, mask in splits]
+        wide = np.array([len(tree.leaf_value) > _WORD_BITS for tree in trees], np.bool_)
         return cls(
-            _halves([tree.splits for tree in trees]),
-            _halves([[s for s in tree.splits if not s.nan_left] for tree in trees]),
-            _halves([[s for s in tree.splits if s.nan_left] for tree in trees]),
+            firsts.astype(np.int64),
+            *_by_feature(trees, firsts, n_features),
             np.cumsum([0, *(len(tree.categorical) for tree in trees)]).astype(np.int64),
             np.array([feature for feature, _, _ in splits], np.int32),
             np.cumsum([0, *(len(words) for _, words, _ in splits)]).astype(np.int64),
             np.concatenate([np.empty(0, np.uint32), *(words for _, words, _ in splits)]),
             np.array(masks, np.uint32).reshape(len(splits), 2),
             leaf_value,
-            np.array([len(tree.leaf_value) > _WORD_BITS for tree in trees], np.bool_),
+            np.any(wide.reshape(-1, _TREES_TOGETHER), axis=1),
         )
 
 
-def _halves(trees: Sequence[Sequence[_Split]]) -> _Halves:
-    return _grouped(trees, 0), _grouped(trees, _WORD_BITS)
+_NOTHING = _Tree(np.zeros(1), [], [])
 
 
-def _grouped(trees: Sequence[Sequence[_Split]], shift: int) -> _Groups:
-    """Return the splits that concern a word, in groups; a split twice does what it does once."""
-    groups: list[list[_Split]] = []
-    first = [0]
-    for tree in trees:
-        splits = [one for one in tree if one.mask >> shift & _WORD != _WORD]
-        for begin in range(0, len(splits), _TOGETHER):
-            group = [*splits[begin : begin + _TOGETHER], *[splits[-1]] * _TOGETHER]
-            groups.append(group[:_TOGETHER])
-        first.append(len(groups))
-    shape = (len(groups), _TOGETHER)
-    return (
-        np.array(first, np.int64),
-        np.array([[s.feature for s in group] for group in groups], np.int32).reshape(shape),
-        np.array([[s.threshold for s in group] for group in groups], np.float32).reshape(shape),
-        np.array([[s.mask >> shift & _WORD for s in group] for group in groups], np.uint32).reshape(
-            shape
-        ),
-    )
+def _by_feature(
+    trees: Sequence[_Tree], firsts: NDArray[np.int64], n_features: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Singles, NDArray[np.int64]]:
+    """Return `first`, `split`, `threshold` and `room` of :class:`_Packed`."""
+    listed = [
+        (number, one, 2 * number + half, kept)
+        for number, grown in enumerate(trees)
+        for one in grown.splits
+        for half in (0, 1)
+        if (kept := one.mask >> half * _WORD_BITS & _WORD) != _WORD
+    ]
+    rows = [(number, one.nan_left, one.feature, to, kept) for number, one, to, kept in listed]
+    tree, nan_left, feature, word, mask = np.array(rows, np.int64).reshape(-1, 5).T
+    threshold = np.array([one.threshold for _, one, _, _ in listed], np.float32)
+    model = np.searchsorted(firsts, tree, side="right") - 1
+    group = (model * 2 + nan_left) * (n_features + 1) + feature
+    order = np.lexsort((threshold, group))
+    n_groups = (len(firsts) - 1) * 2 * (n_features + 1)
+    first = np.searchsorted(group[order], np.arange(n_groups)).reshape(-1, 2, n_features + 1)
+    bits = threshold.view(np.uint32).astype(np.int64)
+    split = np.stack([feature | word << _WORD_BITS, bits | mask << _WORD_BITS], axis=1)
+    room = np.cumsum([0, *np.bincount(word, minlength=2 * len(trees))])
+    return first.astype(np.int64), split[order], threshold[order], room.astype(np.int64)
+
+
+def _split_feature(split: NDArray[np.int64]) -> NDArray[np.int64]:
+    return split[:, 0] & _WORD
 
 
 # ------------------------------------------------------------------------------- kernels
@@ -424,18 +466,95 @@ def _lowest_bit(typing_context: Any, word: Any) -> Any:
     return types.uint64(word), generate
 
 
+@intrinsic
+def _rule_out(  # type: ignore[no-untyped-def]  # noqa: ANN202
+    typing_context: Any,
+    tile: Any,
+    at: Any,
+    splits: Any,
+    begin: Any,
+    known: Any,
+    end: Any,
+    start: Any,
+    words: Any,
+    to: Any,
+):
+    """AND the masks of the splits that cells fail into their words, held in registers.
+
+    For the `_VECTOR` cells from `at` on in each feature of `tile`: their words begin as
+    `start`; a missing value fails the splits from `begin` to `known` and passes those from
+    `known` to `end`; what is left goes to `words` from `to` on. The arrays begin at, and the
+    places are whole numbers of, `_ALIGNED` bytes. LLVM makes of the vectors what the processor
+    has; numba alone would write the words to memory after every split.
+    """
+    arguments = (tile, at, splits, begin, known, end, start, words, to)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        single, word, place = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+        singles, many = ir.VectorType(single, _VECTOR), ir.VectorType(word, _VECTOR)
+
+        def data(number: int) -> Any:
+            kind = context.make_array(signature.args[number])
+            return kind(context, builder, values[number]).data
+
+        def everywhere(value: Any, kind: Any) -> Any:
+            none = ir.Constant(kind, ir.Undefined)
+            first = builder.insert_element(none, value, ir.Constant(word, 0))
+            return builder.shuffle_vector(first, none, ir.Constant(many, [0] * _VECTOR))
+
+        cells = builder.gep(data(0), [values[1]])
+        fields = builder.bitcast(data(2), word.as_pointer())
+
+        def go_through(first: Any, last: Any, fails: Any, begun: Any) -> Any:
+            before = builder.block
+            head, body, done = (builder.append_basic_block(name) for name in ("if", "do", "od"))
+            builder.branch(head)
+            builder.position_at_end(head)
+            number, left = builder.phi(place), builder.phi(many)
+            number.add_incoming(first, before)
+            left.add_incoming(begun, before)
+            builder.cbranch(builder.icmp_signed("<", number, last), body, done)
+            builder.position_at_end(body)
+            row = builder.gep(fields, [builder.mul(number, ir.Constant(place, 4))])
+            feature, _, threshold, mask = (
+                builder.load(builder.gep(row, [ir.Constant(place, column)])) for column in range(4)
+            )
+            offset = builder.mul(builder.sext(feature, place), ir.Constant(place, TILE_CELLS))
+            at_feature = builder.bitcast(builder.gep(cells, [offset]), singles.as_pointer())
+            value = builder.load(at_feature, align=_ALIGNED)
+            limit = everywhere(builder.bitcast(threshold, single), singles)
+            kept = builder.and_(left, everywhere(mask, many))
+            number.add_incoming(builder.add(number, ir.Constant(place, 1)), body)
+            left.add_incoming(builder.select(fails(">", value, limit), kept, left), body)
+            builder.branch(head)
+            builder.position_at_end(done)
+            return left
+
+        left = everywhere(values[6], many)
+        left = go_through(values[3], values[4], builder.fcmp_unordered, left)
+        left = go_through(values[4], values[5], builder.fcmp_ordered, left)
+        target = builder.bitcast(builder.gep(data(7), [values[8]]), many.as_pointer())
+        builder.store(left, target, align=_ALIGNED)
+        return context.get_dummy_value()
+
+    return types.void(*arguments), generate
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _score(
-    bands: Singles,
+    bands: NDArray[np.float32],
+    tile_rows: int,
+    tile_cols: int,
     begin: int,
     end: int,
-    models: NDArray[np.int64],
     divisor: Floats,
     slope: Floats,
     converted: bool,
-    together: _Halves,
-    nan_right: _Halves,
-    nan_left: _Halves,
+    trees: NDArray[np.int64],
+    first: NDArray[np.int64],
+    split: NDArray[np.int64],
+    threshold: Singles,
+    room: NDArray[np.int64],
     category_first: NDArray[np.int64],
     category_feature: NDArray[np.int32],
     word_first: NDArray[np.int64],
@@ -445,46 +564,165 @@ def _score(
     wide: NDArray[np.bool_],
     result: Floats,
 ) -> None:
-    """Score the cells from `begin` to `end` of all models, a tile at a time."""
-    all_low = np.empty(TILE_CELLS, np.uint32)
-    all_high = np.empty(TILE_CELLS, np.uint32)
-    total = np.empty(TILE_CELLS, np.float64)
-    for start in range(begin, end, TILE_CELLS):
-        stop = min(end, start + TILE_CELLS)
-        n = stop - start
-        low, high, tile_total = all_low[:n], all_high[:n], total[:n]
-        whole = not _any_missing(bands, start, stop)
-        for model in range(len(models)):
-            tile_total[:] = 0.0
-            for tree in range(models[model, 0], models[model, 1]):
-                low[:] = _WORD
-                if wide[tree]:
-                    high[:] = _WORD
-                if whole:
-                    _rule_out(bands, start, stop, together[0], tree, low)
-                    _rule_out(bands, start, stop, together[1], tree, high)
-                else:
-                    _rule_out(bands, start, stop, nan_right[0], tree, low)
-                    _rule_out(bands, start, stop, nan_right[1], tree, high)
-                    _rule_out_known(bands, start, stop, nan_left[0], tree, low)
-                    _rule_out_known(bands, start, stop, nan_left[1], tree, high)
-                for split in range(category_first[tree], category_first[tree + 1]):
-                    _rule_out_category(
-                        bands[category_feature[split], start:stop],
-                        category_words[word_first[split] : word_first[split + 1]],
-                        category_mask[split],
-                        low,
-                        high,
-                    )
-                values = leaf_value[tree]
-                if wide[tree]:
-                    for k in range(n):
-                        word = np.uint64(high[k]) << np.uint64(_WORD_BITS) | np.uint64(low[k])
-                        tile_total[k] += values[_lowest_bit(word)]  # type: ignore[call-arg]
-                else:
-                    for k in range(n):
-                        tile_total[k] += values[_lowest_bit(low[k])]  # type: ignore[call-arg]
-            _convert(tile_total, divisor[model], slope[model], converted, result[model, start:stop])
+    """Score the cells of the tiles from `begin` to `end` of all models.
+
+    Bands and result have shape (…, rows, cols). The last tiles repeat the last row and column.
+    """
+    n_features, n_rows, n_cols = bands.shape
+    across = -(-n_cols // tile_cols)
+    tile = _aligned(np.float32(0), n_features * TILE_CELLS)
+    words = _aligned(np.uint32(0), 2 * _TREES_TOGETHER * TILE_CELLS)
+    spans = np.empty((2, 2, n_features), np.float32)
+    gaps = np.empty(n_features, np.bool_)
+    total, scores = np.empty(TILE_CELLS), np.empty(TILE_CELLS)
+    mixed = np.empty((len(split) + 1, 2), np.int64)
+    known, filled = np.empty(len(room), np.int64), np.empty(len(room), np.int64)
+    common = np.empty(len(room), np.uint32)
+    for number in range(begin, end):
+        north, west = number // across * tile_rows, number % across * tile_cols
+        _read_tile(bands, north, west, tile_rows, tile_cols, tile)
+        _ranges(tile, n_features, spans, gaps)
+        for model in range(len(divisor)):
+            for word in range(2 * trees[model], 2 * trees[model + 1]):
+                filled[word] = room[word]
+                common[word] = _WORD
+            own = first[model]
+            _narrow(own[0], threshold, split, spans[0], gaps, True, True, mixed, filled, common)
+            # Where nothing is missing, both kinds of splits are one.
+            _narrow(own[1], threshold, split, spans[1], gaps, True, False, mixed, filled, common)
+            known[:] = filled
+            _narrow(own[1], threshold, split, spans[1], gaps, False, True, mixed, filled, common)
+            total[:] = 0.0
+            for tree in range(trees[model], trees[model + 1], _TREES_TOGETHER):
+                n_halves = 2 if wide[tree // _TREES_TOGETHER] else 1
+                for one in range(_TREES_TOGETHER):
+                    for half in range(n_halves):
+                        word, to = 2 * (tree + one) + half, (2 * one + half) * TILE_CELLS
+                        for at in range(0, TILE_CELLS, _VECTOR):
+                            _rule_out(  # type: ignore[call-arg]
+                                tile,
+                                at,
+                                mixed,
+                                room[word],
+                                known[word],
+                                filled[word],
+                                common[word],
+                                words,
+                                to + at,
+                            )
+                    to = 2 * one * TILE_CELLS
+                    for at in range(category_first[tree + one], category_first[tree + one + 1]):
+                        band = category_feature[at] * TILE_CELLS
+                        _rule_out_category(
+                            tile[band : band + TILE_CELLS],
+                            category_words[word_first[at] : word_first[at + 1]],
+                            category_mask[at],
+                            words[to : to + TILE_CELLS],
+                            words[to + TILE_CELLS : to + 2 * TILE_CELLS],
+                        )
+                _add_leaves(leaf_value[tree : tree + _TREES_TOGETHER], words, n_halves == 2, total)
+            _convert(total, divisor[model], slope[model], converted, scores)
+            for row in range(min(tile_rows, n_rows - north)):
+                for col in range(min(tile_cols, n_cols - west)):
+                    result[model, north + row, west + col] = scores[row * tile_cols + col]
+
+
+@njit(nogil=True, error_model="numpy")
+def _aligned(zero, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Return an array of the type of `zero` that begins at a whole number of `_ALIGNED` bytes."""
+    values = np.empty(size + _ALIGNED // 4, type(zero))
+    skipped = -(values.ctypes.data // 4) % (_ALIGNED // 4)
+    return values[skipped : skipped + size]
+
+
+@njit(nogil=True, error_model="numpy")
+def _read_tile(bands, north, west, tile_rows, tile_cols, tile):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    n_features, n_rows, n_cols = bands.shape
+    n_within = min(tile_cols, n_cols - west)
+    for feature in range(n_features):
+        for row in range(tile_rows):
+            values = bands[feature, min(north + row, n_rows - 1)]
+            at = feature * TILE_CELLS + row * tile_cols
+            for col in range(n_within):
+                tile[at + col] = values[west + col]
+            for col in range(n_within, tile_cols):
+                tile[at + col] = values[n_cols - 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def _ranges(tile, n_features, spans, gaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Find each feature's lowest and highest value in the tile, shape (2, 2, n_features).
+
+    Where some are missing: first, for splits that these fail, the highest is NaN, so that no
+    split counts as passed by all; second, for splits that they pass, the lowest is NaN.
+    """
+    for feature in range(n_features):
+        lowest, highest, missing = np.float32(np.inf), np.float32(-np.inf), np.uint32(0)
+        for at in range(feature * TILE_CELLS, (feature + 1) * TILE_CELLS):
+            value = tile[at]
+            lowest = value if value < lowest else lowest
+            highest = value if value > highest else highest
+            missing |= np.uint32(value != value)
+        gaps[feature] = missing != 0
+        spans[0, 0, feature] = spans[1, 0, feature] = lowest
+        spans[0, 1, feature] = spans[1, 1, feature] = highest
+        if missing:
+            spans[0, 1, feature] = spans[1, 0, feature] = np.nan
+
+
+@njit(nogil=True, error_model="numpy")
+def _narrow(first, threshold, split, span, gaps, whole, gappy, mixed, filled, common):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Sort out the splits of features that have no gaps (`whole`) or have some (`gappy`).
+
+    A split whose threshold lies below all values is failed by all cells and goes into the
+    words they have in common; one whose threshold lies above all is passed by all; the mixed
+    ones are listed word by word.
+    """
+    for feature in range(len(gaps)):
+        if not (gappy if gaps[feature] else whole):
+            continue
+        begin, end = first[feature], first[feature + 1]
+        lowest, highest = span[0, feature], span[1, feature]
+        if lowest == lowest:
+            begin = _first_not_below(threshold, begin, end, lowest)
+        if highest == highest:
+            end = _first_not_below(threshold, begin, end, highest)
+        for number in range(first[feature], begin):
+            word = split[number, 0] >> _WORD_BITS
+            common[word] &= np.uint32(split[number, 1] >> _WORD_BITS)
+        for number in range(begin, end):
+            word = split[number, 0] >> _WORD_BITS
+            place = filled[word]
+            filled[word] = place + 1
+            mixed[place, 0] = split[number, 0]
+            mixed[place, 1] = split[number, 1]
+
+
+@njit(nogil=True, error_model="numpy")
+def _first_not_below(ascending, begin, end, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    while begin < end:
+        middle = (begin + end) >> 1
+        if ascending[middle] < value:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
+
+
+@njit(nogil=True, error_model="numpy")
+def _add_leaves(values, words, wide, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Add the values of the cells' leaves, in the order of the trees."""
+    for cell in range(TILE_CELLS):
+        added = total[cell]
+        for one in range(_TREES_TOGETHER):
+            low = words[2 * one * TILE_CELLS + cell]
+            if wide:
+                high = np.uint64(words[(2 * one + 1) * TILE_CELLS + cell])
+                word = high << np.uint64(_WORD_BITS) | np.uint64(low)
+                added += values[one, _lowest_bit(word)]  # type: ignore[call-arg]
+            else:
+                added += values[one, _lowest_bit(low)]  # type: ignore[call-arg]
+        total[cell] = added
 
 
 @njit(nogil=True, error_model="numpy")
@@ -498,62 +736,6 @@ def _convert(total, divisor, slope, converted, out):  # type: ignore[no-untyped-
     else:
         for k in range(len(total)):
             out[k] = 1.0 / (1.0 + math.exp(-slope * (total[k] / divisor)))
-
-
-@njit(nogil=True, error_model="numpy")
-def _any_missing(bands, start, stop):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    for band in range(len(bands)):
-        gaps = 0
-        values = bands[band, start:stop]
-        for k in range(len(values)):
-            gaps += values[k] != values[k]
-        if gaps:
-            return True
-    return False
-
-
-@njit(nogil=True, error_model="numpy")
-def _rule_out(bands, start, stop, groups, tree, words):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """AND the masks of the splits that cells fail; a missing value fails them."""
-    first, feature, threshold, mask = groups
-    for group in range(first[tree], first[tree + 1]):
-        f, t, m = feature[group], threshold[group], mask[group]
-        v0, v1, v2 = bands[f[0], start:stop], bands[f[1], start:stop], bands[f[2], start:stop]
-        v3, v4, v5 = bands[f[3], start:stop], bands[f[4], start:stop], bands[f[5], start:stop]
-        t0, t1, t2, t3, t4, t5 = t[0], t[1], t[2], t[3], t[4], t[5]
-        m0, m1, m2, m3, m4, m5 = m[0], m[1], m[2], m[3], m[4], m[5]
-        every = ~(m0 & ~m0)
-        for k in range(len(words)):
-            word = words[k]
-            word &= every if v0[k] <= t0 else m0
-            word &= every if v1[k] <= t1 else m1
-            word &= every if v2[k] <= t2 else m2
-            word &= every if v3[k] <= t3 else m3
-            word &= every if v4[k] <= t4 else m4
-            word &= every if v5[k] <= t5 else m5
-            words[k] = word
-
-
-@njit(nogil=True, error_model="numpy")
-def _rule_out_known(bands, start, stop, groups, tree, words):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """AND the masks of the splits that cells fail; a missing value passes them."""
-    first, feature, threshold, mask = groups
-    for group in range(first[tree], first[tree + 1]):
-        f, t, m = feature[group], threshold[group], mask[group]
-        v0, v1, v2 = bands[f[0], start:stop], bands[f[1], start:stop], bands[f[2], start:stop]
-        v3, v4, v5 = bands[f[3], start:stop], bands[f[4], start:stop], bands[f[5], start:stop]
-        t0, t1, t2, t3, t4, t5 = t[0], t[1], t[2], t[3], t[4], t[5]
-        m0, m1, m2, m3, m4, m5 = m[0], m[1], m[2], m[3], m[4], m[5]
-        every = ~(m0 & ~m0)
-        for k in range(len(words)):
-            word = words[k]
-            word &= m0 if v0[k] > t0 else every
-            word &= m1 if v1[k] > t1 else every
-            word &= m2 if v2[k] > t2 else every
-            word &= m3 if v3[k] > t3 else every
-            word &= m4 if v4[k] > t4 else every
-            word &= m5 if v5[k] > t5 else every
-            words[k] = word
 
 
 @njit(nogil=True, error_model="numpy")

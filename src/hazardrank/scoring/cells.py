@@ -69,8 +69,34 @@ def score_cells(bundle: Bundle, matrix: Matrix, threads: int) -> ScoredCells:
     return score_bands(bundle, np.ascontiguousarray(matrix.T), threads)
 
 
+def cells_inside(values: Singles, inside: NDArray[np.bool_]) -> tuple[Singles, int | None]:
+    """Return the cells of a block that lie in the area, as :func:`score_bands` takes them.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n_features, rows, cols)
+        Features of the block.
+    inside : ndarray of bool, shape (rows, cols)
+        Whether a cell lies in the area.
+
+    Returns
+    -------
+    bands : ndarray of float32, shape (n_features, n_cells)
+    row_cells : int or None
+        Cells in a row, where the whole block lies in the area.
+    """
+    if inside.all():
+        return values.reshape(len(values), -1), inside.shape[1]
+    return np.ascontiguousarray(values[:, inside]), None
+
+
 def score_bands(
-    bundle: Bundle, bands: Singles, threads: int, *, want_dissimilarity: bool = True
+    bundle: Bundle,
+    bands: Singles,
+    threads: int,
+    row_cells: int | None = None,
+    *,
+    want_dissimilarity: bool = True,
 ) -> ScoredCells:
     """Score cells; outside the model's domain there is no likelihood.
 
@@ -82,6 +108,8 @@ def score_bands(
         Features in the bundle's order, band by band.
     threads : int
         Threads to use; no result depends on it.
+    row_cells : int, optional
+        Cells in a row, where the cells are those of a raster row by row: faster.
     want_dissimilarity : bool, optional
         Whether to measure how far cells are from the training cells, not only whether they
         lie outside the domain: many times slower.
@@ -99,8 +127,9 @@ def score_bands(
         np.copyto(code, outside.view(np.uint8), where=shown)
         shown &= ~outside
     places = _Places(shown, int(np.count_nonzero(shown)))
-    seen = np.take(bands, np.flatnonzero(shown), axis=1) if places.gathered else bands
-    found = bundle.estimate_bands(seen, threads)
+    if places.gathered:
+        bands, row_cells = np.take(bands, np.flatnonzero(shown), axis=1), None
+    found = bundle.estimate_bands(bands, threads, row_cells)
     return ScoredCells(
         places.of(found.likelihood, _LOWEST),
         code,

@@ -13,7 +13,7 @@ from hazardrank.features.base import FeatureSpec, FloatBlock
 from hazardrank.grid import SurveyGrid
 from hazardrank.model.bundle import Bundle
 from hazardrank.records import HazardRecords
-from hazardrank.scoring.cells import score_bands
+from hazardrank.scoring.cells import cells_inside, score_bands
 from hazardrank.scoring.maps import Maps, ScoreSummary
 from hazardrank.settings import ComputeSettings
 from hazardrank.sources.layers import LayerReader
@@ -95,10 +95,12 @@ def score_region(
                 with maps.timed("features"):
                     values = features.block(block, layers, known)
                 with maps.timed("scoring"):
+                    bands, row_cells = cells_inside(values, inside)
                     cells = score_bands(
                         bundle,
-                        np.ascontiguousarray(values[:, inside]),
+                        bands,
                         compute.n_threads,
+                        row_cells,
                         want_dissimilarity=map_dissimilarity,
                     )
                 with maps.timed("status"):

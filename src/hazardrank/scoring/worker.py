@@ -23,7 +23,7 @@ from hazardrank.labels.outcomes import Labeller
 from hazardrank.model.bundle import Bundle
 from hazardrank.records import HazardRecords
 from hazardrank.scoring.block_files import encode_block
-from hazardrank.scoring.cells import score_bands
+from hazardrank.scoring.cells import cells_inside, score_bands
 from hazardrank.scoring.job import PARTS, ScoreJob, block_name
 from hazardrank.scoring.map_files import STATUS_NODATA, MapFile, Part
 from hazardrank.scoring.store import Store, open_store
@@ -203,11 +203,9 @@ class BlockWorker:
     def _likelihood(
         self, values: FloatBlock, inside: NDArray[np.bool_], block: SurveyGrid
     ) -> _BlockMaps:
-        whole = bool(inside.all())
-        bands = values.reshape(len(values), -1)
-        bands = bands if whole else np.ascontiguousarray(bands[:, inside.ravel()])
+        bands, row_cells = cells_inside(values, inside)
         cells = score_bands(
-            self.bundle, bands, self.job.threads_per_block, want_dissimilarity=False
+            self.bundle, bands, self.job.threads_per_block, row_cells, want_dissimilarity=False
         )
         tally = Tally()
         tally.add(cells.likelihood)
@@ -219,7 +217,7 @@ class BlockWorker:
                 found[:, np.isnan(cells.likelihood)] = np.nan
             else:
                 found = np.atleast_2d(getattr(cells, file.name))
-            maps[file.name] = found if whole else _placed(found, inside, file)
+            maps[file.name] = found if row_cells else _placed(found, inside, file)
         return _BlockMaps(maps, tally, self._drift(values, inside, block))
 
     def _contributions(self, bands: NDArray[np.float32]) -> NDArray[np.float32]:
