@@ -269,10 +269,9 @@ def surface_form(elevation: FloatRaster, cell_size_m: float) -> NDArray[np.float
         in 1/m; NaN where the cell's own elevation is missing.
     """
     out = np.empty((5, elevation.shape[0] - 2, elevation.shape[1] - 2), np.float32)
+    _surface_complete(elevation, cell_size_m, out)
     if np.isnan(elevation).any():
-        _surface_with_gaps(elevation, cell_size_m, out)
-    else:
-        _surface_complete(elevation, cell_size_m, out)
+        _surface_beside_gaps(elevation, cell_size_m, out)
     return out
 
 
@@ -329,7 +328,7 @@ def _curvatures(near: _Neighbourhood, size_m: float) -> tuple[float, float]:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _surface_complete(elevation: FloatRaster, size_m: float, out: NDArray[np.float32]) -> None:
-    """Fill `out` where no elevation is missing: straight loops that vectorise."""
+    """Fill `out` where no elevation is missing near: straight loops that vectorise."""
     for row in range(out.shape[1]):
         above, level, below = elevation[row], elevation[row + 1], elevation[row + 2]
         for col in range(out.shape[2]):
@@ -357,8 +356,8 @@ def _known(value: float, opposite: float, centre: float, otherwise: float) -> fl
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _surface_with_gaps(elevation: FloatRaster, size_m: float, out: NDArray[np.float32]) -> None:
-    """Fill `out` where elevations are missing; equal to the bit where none is near."""
+def _surface_beside_gaps(elevation: FloatRaster, size_m: float, out: NDArray[np.float32]) -> None:
+    """Fill `out` where an elevation of the neighbourhood is missing."""
     for row in range(out.shape[1]):
         for col in range(out.shape[2]):
             centre = np.float64(elevation[row + 1, col + 1])
@@ -369,6 +368,8 @@ def _surface_with_gaps(elevation: FloatRaster, size_m: float, out: NDArray[np.fl
             w, e = np.float64(elevation[row + 1, col]), np.float64(elevation[row + 1, col + 2])
             nw, se = np.float64(elevation[row, col]), np.float64(elevation[row + 2, col + 2])
             ne, sw = np.float64(elevation[row, col + 2]), np.float64(elevation[row + 2, col])
+            if not math.isnan(n + s + w + e + nw + se + ne + sw):
+                continue
             above, below = _known(n, s, centre, centre), _known(s, n, centre, centre)
             left, right = _known(w, e, centre, centre), _known(e, w, centre, centre)
             near = (
