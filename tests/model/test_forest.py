@@ -376,7 +376,8 @@ def test_the_sample_hits_thresholds_exactly_and_misses_some():
     sample = forest_sample(forest, 400)
     assert np.isnan(sample).any()
     assert np.isinf(sample).any()
-    used = forest._packed.threshold[forest._packed.split[:, 0] & 0xFFFFFFFF == 2]
+    split = forest._packed.split
+    used = split.view(np.float32)[split[:, 0] % N_FEATURES == 2, 2]
     on = np.isin(sample[2], used)
     assert 0.3 < on.mean() < 0.9
     np.testing.assert_array_equal(sample, forest_sample(forest, 400))

@@ -8,9 +8,10 @@ branches on a cell's values, so that many cells go through a tree in vector inst
 the shape of the tree costs nothing.
 
 Cells go through the trees in tiles: squares of a raster, whose values lie close together. The
-range of each feature in a tile tells which splits all its cells pass, and which all fail; the
-first are left out, the second start every cell's word. Only the splits in between are looked
-at cell by cell: about half of them on smooth land, all of them among cells in random order.
+range of each feature in a tile tells which splits all its cells pass, and which all fail. Both
+rule out leaves for the whole tile, and with them the splits above those leaves. Only what
+remains is looked at cell by cell: a part of the splits on smooth land, all of them among cells
+in random order.
 
 Values come as float32 and band-major, the way rasters are read. A threshold may then be
 rounded down to float32: no float32 lies between the two. (LightGBM takes values within 1e-35
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -196,8 +197,8 @@ def forest_sample(forest: Forest, n_cells: int) -> Singles:
     """
     rng = np.random.default_rng(20261126)
     packed = forest._packed
-    feature = _split_feature(packed.split)
-    threshold = packed.threshold
+    feature = packed.split[:, 0] % forest.n_features
+    threshold = packed.split.view(np.float32)[:, 2]
     bands = np.empty((forest.n_features, n_cells), np.float32)
     for band in range(forest.n_features):
         own = threshold[feature == band]
@@ -224,12 +225,17 @@ class _Tree:
 
 @dataclass(frozen=True)
 class _Split:
-    """A split by a number: what fails it loses the leaves that `mask` lacks."""
+    """A split by a number: what fails it loses the leaves on its left, else those on its right.
+
+    `size` counts the splits by a number below it, and itself.
+    """
 
     feature: int
     threshold: float
     nan_left: bool
-    mask: int
+    failed: int
+    passed: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -294,42 +300,52 @@ def _tree(fields: Mapping[str, str]) -> _Tree:
     decision = _numbers(fields, "decision_type", np.int64)
     category_first = _numbers(fields, "cat_boundaries", np.int64)
     category_words = _numbers(fields, "cat_threshold", np.uint32)
-    order, left_of = _leaves_in_order(children[0], children[1])
+    order, leaves_of = _leaves_in_order(children[0], children[1])
     tree.leaf_value[:] = values[order]
-    for node, (first, middle) in left_of.items():
-        mask = _EVERY & ~(((1 << (middle - first)) - 1) << first)
+    of_number = [node for node in leaves_of if not decision[node] & _CATEGORICAL]
+    for node, (first, middle, last) in leaves_of.items():
+        failed, passed = _without(first, middle), _without(middle, last)
         where, kind = int(feature[node]), int(decision[node])
         missing = kind >> _MISSING_SHIFT & 3
         if kind & _CATEGORICAL:
             number = int(threshold[node])
             words = category_words[category_first[number] : category_first[number + 1]]
-            tree.categorical.append((where, words, mask))
+            tree.categorical.append((where, words, failed))
             continue
         if missing == _MISSING_ZERO:
             raise ForestLimitError("the model takes zero for missing")
         at = float(threshold[node])
         nan_left = at >= 0 if missing == _MISSING_NONE else bool(kind & _DEFAULT_LEFT)
-        tree.splits.append(_Split(where, _single(at), nan_left, mask))
+        size = sum(first <= leaves_of[i][0] and leaves_of[i][2] <= last for i in of_number)
+        tree.splits.append(_Split(where, _single(at), nan_left, failed, passed, size))
     return tree
 
 
 def _leaves_in_order(
     left: NDArray[np.int64], right: NDArray[np.int64]
-) -> tuple[list[int], dict[int, tuple[int, int]]]:
-    """Return the leaves from left to right, and where each split's left leaves stand."""
+) -> tuple[list[int], dict[int, list[int]]]:
+    """Return the leaves from left to right, and of each split, from the root on, where they stand.
+
+    A split's leaves are given as the first, the first on its right, and the end.
+    """
     order: list[int] = []
-    left_of: dict[int, tuple[int, int]] = {}
-    stack: list[tuple[int, int]] = [(0, -1)]  # a node, and where its left leaves began
+    leaves_of: dict[int, list[int]] = {}
+    stack = [0]
     while stack:
-        node, began = stack.pop()
+        node = stack.pop()
         if node < 0:
             order.append(~node)
-        elif began < 0:
-            stack += [(node, len(order)), (int(left[node]), -1)]
-        else:
-            left_of[node] = (began, len(order))
-            stack.append((int(right[node]), -1))
-    return order, left_of
+            continue
+        seen = leaves_of.setdefault(node, [])
+        seen.append(len(order))
+        if len(seen) < 3:
+            stack += [node, int((left, right)[len(seen) - 1][node])]
+    return order, leaves_of
+
+
+def _without(first: int, end: int) -> int:
+    """Return the word of all leaves but those from `first` to `end`."""
+    return _EVERY & ~(((1 << (end - first)) - 1) << first)
 
 
 def _single(threshold: float) -> float:
@@ -354,27 +370,26 @@ def _single(threshold: float) -> float:
 class _Packed:
     """All trees as arrays.
 
-    An instruction holds twice as many words of 32 bits as of 64. Every tree therefore has two
-    words: word ``2 t`` of the first 32 leaves of tree ``t``, and word ``2 t + 1`` of the others.
-    Each model's trees are filled up with trees of one leaf of value 0 to groups of
-    ``_TREES_TOGETHER``: they add nothing.
+    An instruction holds twice as many words of 32 bits as of 64. Larger trees therefore have
+    two words a cell, of the first 32 leaves and of the others. Each model's trees are filled
+    up with trees of one leaf of value 0 to groups of ``_TREES_TOGETHER``: they add nothing.
 
     Parameters
     ----------
     trees : ndarray of int64, shape (n_models + 1,)
         First tree of each model.
-    first : ndarray of int64, shape (n_models, 2, n_features + 1)
-        Where the splits of each feature begin: those that a missing value fails, then those
-        that it passes. A split is listed once for each word that it concerns.
-    split : ndarray of int64, shape (n_splits, 2)
-        Feature and word, then threshold and mask, each of 32 bits.
-    threshold : ndarray of float32, shape (n_splits,)
-        The thresholds once more; they ascend within a feature.
-    room : ndarray of int64, shape (2 n_trees + 1,)
-        Splits of all words before each.
+    split_first : ndarray of int64, shape (n_trees + 1,)
+        First split by a number of each tree; they stand from the root on.
+    split : ndarray of uint32, shape (n_splits, 8)
+        Feature, plus the number of features where a missing value passes; place of the
+        feature in a tile; float32 threshold; splits from here on to pass over where this one
+        is out of reach; and as two 64-bit words the leaves that are left to what fails, and
+        to what passes.
+    every : ndarray of uint64, shape (n_trees,)
+        The leaves of each tree.
     category_first, category_feature, word_first, category_words, category_mask
         Tree → its first split by category; split → feature, its first word of categories that
-        pass; those words; the masks for both words of the tree.
+        pass; those words; the leaves left to what fails, as two 32-bit words.
     leaf_value : ndarray of float64, shape (n_trees, 64)
         Values from left to right.
     wide : ndarray of bool, shape (n_trees / _TREES_TOGETHER,)
@@ -382,10 +397,9 @@ class _Packed:
     """
 
     trees: NDArray[np.int64]
-    first: NDArray[np.int64]
-    split: NDArray[np.int64]
-    threshold: Singles
-    room: NDArray[np.int64]
+    split_first: NDArray[np.int64]
+    split: NDArray[np.uint32]
+    every: NDArray[np.uint64]
     category_first: NDArray[np.int64]
     category_feature: NDArray[np.int32]
     word_first: NDArray[np.int64]
@@ -398,7 +412,6 @@ class _Packed:
     def of(cls, models: Sequence[Sequence[_Tree]], n_features: int) -> _Packed:
         whole = [[*trees, *[_NOTHING] * (-len(trees) % _TREES_TOGETHER)] for trees in models]
         trees = [tree for model in whole for tree in model]
-        firsts = np.cumsum([0, *map(len, whole)])
         splits = [split for tree in trees for split in tree.categorical]
         leaf_value = np.zeros((len(trees), MAX_LEAVES))
         for number, tree in enumerate(trees):
@@ -406,11 +419,13 @@ class _Packed:
         masks = [[mask & _WORD, mask >> _WORD_BITS] for *_, mask in splits]
         wide = np.array([len(tree.leaf_value) > _WORD_BITS for tree in trees], np.bool_)
         return cls(
-            firsts.astype(np.int64),
-            *_by_feature(trees, firsts, n_features),
-            np.cumsum([0, *(len(tree.categorical) for tree in trees)]).astype(np.int64),
+            _ends(len(model) for model in whole),
+            _ends(len(tree.splits) for tree in trees),
+            _table([split for tree in trees for split in tree.splits], n_features),
+            np.array([(1 << len(tree.leaf_value)) - 1 for tree in trees], np.uint64),
+            _ends(len(tree.categorical) for tree in trees),
             np.array([feature for feature, _, _ in splits], np.int32),
-            np.cumsum([0, *(len(words) for _, words, _ in splits)]).astype(np.int64),
+            _ends(len(words) for _, words, _ in splits),
             np.concatenate([np.empty(0, np.uint32), *(words for _, words, _ in splits)]),
             np.array(masks, np.uint32).reshape(len(splits), 2),
             leaf_value,
@@ -421,33 +436,24 @@ class _Packed:
 _NOTHING = _Tree(np.zeros(1), [], [])
 
 
-def _by_feature(
-    trees: Sequence[_Tree], firsts: NDArray[np.int64], n_features: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Singles, NDArray[np.int64]]:
-    """Return `first`, `split`, `threshold` and `room` of :class:`_Packed`."""
-    listed = [
-        (number, one, 2 * number + half, kept)
-        for number, grown in enumerate(trees)
-        for one in grown.splits
-        for half in (0, 1)
-        if (kept := one.mask >> half * _WORD_BITS & _WORD) != _WORD
-    ]
-    rows = [(number, one.nan_left, one.feature, to, kept) for number, one, to, kept in listed]
-    tree, nan_left, feature, word, mask = np.array(rows, np.int64).reshape(-1, 5).T
-    threshold = np.array([one.threshold for _, one, _, _ in listed], np.float32)
-    model = np.searchsorted(firsts, tree, side="right") - 1
-    group = (model * 2 + nan_left) * (n_features + 1) + feature
-    order = np.lexsort((threshold, group))
-    n_groups = (len(firsts) - 1) * 2 * (n_features + 1)
-    first = np.searchsorted(group[order], np.arange(n_groups)).reshape(-1, 2, n_features + 1)
-    bits = threshold.view(np.uint32).astype(np.int64)
-    split = np.stack([feature | word << _WORD_BITS, bits | mask << _WORD_BITS], axis=1)
-    room = np.cumsum([0, *np.bincount(word, minlength=2 * len(trees))])
-    return first.astype(np.int64), split[order], threshold[order], room.astype(np.int64)
+def _ends(lengths: Iterable[int]) -> NDArray[np.int64]:
+    """Return where each of some lists begins in all of them, and where the last ends."""
+    return np.cumsum([0, *lengths]).astype(np.int64)
 
 
-def _split_feature(split: NDArray[np.int64]) -> NDArray[np.int64]:
-    return split[:, 0] & _WORD
+def _table(splits: Sequence[_Split], n_features: int) -> NDArray[np.uint32]:
+    """Return the splits as :class:`_Packed` describes them."""
+    table = np.zeros((len(splits), 8), np.uint32)
+    feature = np.array([split.feature for split in splits], np.uint32)
+    nan_left = np.array([split.nan_left for split in splits], np.uint32)
+    table[:, 0] = feature + n_features * nan_left
+    table[:, 1] = feature * TILE_CELLS
+    table.view(np.float32)[:, 2] = [split.threshold for split in splits]
+    table[:, 3] = [split.size for split in splits]
+    words = table.view(np.uint64)
+    words[:, 2] = np.array([split.failed for split in splits], np.uint64)
+    words[:, 3] = np.array([split.passed for split in splits], np.uint64)
+    return table
 
 
 # ------------------------------------------------------------------------------- kernels
@@ -471,23 +477,25 @@ def _rule_out(  # type: ignore[no-untyped-def]  # noqa: ANN202
     typing_context: Any,
     tile: Any,
     at: Any,
-    splits: Any,
-    begin: Any,
-    known: Any,
-    end: Any,
+    split: Any,
+    half: Any,
+    mixed: Any,
+    n_missing_fails: Any,
+    n_missing_passes: Any,
     start: Any,
     words: Any,
     to: Any,
 ):
     """AND the masks of the splits that cells fail into their words, held in registers.
 
-    For the `_VECTOR` cells from `at` on in each feature of `tile`: their words begin as
-    `start`; a missing value fails the splits from `begin` to `known` and passes those from
-    `known` to `end`; what is left goes to `words` from `to` on. The arrays begin at, and the
+    For the `_VECTOR` cells from `at` on in each feature of `tile`: the words of a `half` of
+    their leaves begin as `start`; the splits are those that :func:`_narrow` listed; what is
+    left goes to `words` from `to` on. Tile and words begin at, and the
     places are whole numbers of, `_ALIGNED` bytes. LLVM makes of the vectors what the processor
     has; numba alone would write the words to memory after every split.
     """
-    arguments = (tile, at, splits, begin, known, end, start, words, to)
+    counts = (n_missing_fails, n_missing_passes)
+    arguments = (tile, at, split, half, mixed, *counts, start, words, to)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         single, word, place = ir.FloatType(), ir.IntType(32), ir.IntType(64)
@@ -503,25 +511,27 @@ def _rule_out(  # type: ignore[no-untyped-def]  # noqa: ANN202
             return builder.shuffle_vector(first, none, ir.Constant(many, [0] * _VECTOR))
 
         cells = builder.gep(data(0), [values[1]])
-        fields = builder.bitcast(data(2), word.as_pointer())
+        masks = builder.gep(data(2), [builder.add(values[3], ir.Constant(place, 4))])
 
-        def go_through(first: Any, last: Any, fails: Any, begun: Any) -> Any:
+        def go_through(listed: Any, n_listed: Any, fails: Any, begun: Any) -> Any:
             before = builder.block
             head, body, done = (builder.append_basic_block(name) for name in ("if", "do", "od"))
             builder.branch(head)
             builder.position_at_end(head)
             number, left = builder.phi(place), builder.phi(many)
-            number.add_incoming(first, before)
+            number.add_incoming(ir.Constant(place, 0), before)
             left.add_incoming(begun, before)
-            builder.cbranch(builder.icmp_signed("<", number, last), body, done)
+            builder.cbranch(builder.icmp_signed("<", number, n_listed), body, done)
             builder.position_at_end(body)
-            row = builder.gep(fields, [builder.mul(number, ir.Constant(place, 4))])
-            feature, _, threshold, mask = (
-                builder.load(builder.gep(row, [ir.Constant(place, column)])) for column in range(4)
+            row = builder.zext(builder.load(builder.gep(listed, [number])), place)
+            first = builder.mul(row, ir.Constant(place, 8))
+            offset, threshold = (
+                builder.load(builder.gep(data(2), [builder.add(first, ir.Constant(place, column))]))
+                for column in (1, 2)
             )
-            offset = builder.mul(builder.sext(feature, place), ir.Constant(place, TILE_CELLS))
-            at_feature = builder.bitcast(builder.gep(cells, [offset]), singles.as_pointer())
-            value = builder.load(at_feature, align=_ALIGNED)
+            mask = builder.load(builder.gep(masks, [first]))
+            of_feature = builder.gep(cells, [builder.zext(offset, place)])
+            value = builder.load(builder.bitcast(of_feature, singles.as_pointer()), align=_ALIGNED)
             limit = everywhere(builder.bitcast(threshold, single), singles)
             kept = builder.and_(left, everywhere(mask, many))
             number.add_incoming(builder.add(number, ir.Constant(place, 1)), body)
@@ -530,10 +540,13 @@ def _rule_out(  # type: ignore[no-untyped-def]  # noqa: ANN202
             builder.position_at_end(done)
             return left
 
-        left = everywhere(values[6], many)
-        left = go_through(values[3], values[4], builder.fcmp_unordered, left)
-        left = go_through(values[4], values[5], builder.fcmp_ordered, left)
-        target = builder.bitcast(builder.gep(data(7), [values[8]]), many.as_pointer())
+        left = everywhere(values[7], many)
+        of_half = builder.mul(values[3], ir.Constant(place, 2 * MAX_LEAVES))
+        listed = builder.gep(data(4), [of_half])
+        left = go_through(listed, values[5], builder.fcmp_unordered, left)
+        listed = builder.gep(listed, [ir.Constant(place, MAX_LEAVES)])
+        left = go_through(listed, values[6], builder.fcmp_ordered, left)
+        target = builder.bitcast(builder.gep(data(8), [values[9]]), many.as_pointer())
         builder.store(left, target, align=_ALIGNED)
         return context.get_dummy_value()
 
@@ -551,10 +564,9 @@ def _score(
     slope: Floats,
     converted: bool,
     trees: NDArray[np.int64],
-    first: NDArray[np.int64],
-    split: NDArray[np.int64],
-    threshold: Singles,
-    room: NDArray[np.int64],
+    split_first: NDArray[np.int64],
+    split: NDArray[np.uint32],
+    every: NDArray[np.uint64],
     category_first: NDArray[np.int64],
     category_feature: NDArray[np.int32],
     word_first: NDArray[np.int64],
@@ -570,48 +582,39 @@ def _score(
     """
     n_features, n_rows, n_cols = bands.shape
     across = -(-n_cols // tile_cols)
+    fields = split.reshape(-1)
+    singles, masks = fields.view(np.float32), fields.view(np.uint64)
     tile = _aligned(np.float32(0), n_features * TILE_CELLS)
     words = _aligned(np.uint32(0), 2 * _TREES_TOGETHER * TILE_CELLS)
-    spans = np.empty((2, 2, n_features), np.float32)
-    gaps = np.empty(n_features, np.bool_)
+    lowest = np.empty(2 * n_features, np.float32)
+    highest = np.empty(2 * n_features, np.float32)
+    gaps = np.empty(2 * n_features, np.uint64)
+    mixed, n_mixed = np.empty(4 * MAX_LEAVES + 1, np.uint32), np.empty(4, np.int64)
     total, scores = np.empty(TILE_CELLS), np.empty(TILE_CELLS)
-    mixed = np.empty((len(split) + 1, 2), np.int64)
-    known, filled = np.empty(len(room), np.int64), np.empty(len(room), np.int64)
-    common = np.empty(len(room), np.uint32)
     for number in range(begin, end):
         north, west = number // across * tile_rows, number % across * tile_cols
         _read_tile(bands, north, west, tile_rows, tile_cols, tile)
-        _ranges(tile, n_features, spans, gaps)
+        _ranges(tile, lowest, highest, gaps)
         for model in range(len(divisor)):
-            for word in range(2 * trees[model], 2 * trees[model + 1]):
-                filled[word] = room[word]
-                common[word] = _WORD
-            own = first[model]
-            _narrow(own[0], threshold, split, spans[0], gaps, True, True, mixed, filled, common)
-            # Where nothing is missing, both kinds of splits are one.
-            _narrow(own[1], threshold, split, spans[1], gaps, True, False, mixed, filled, common)
-            known[:] = filled
-            _narrow(own[1], threshold, split, spans[1], gaps, False, True, mixed, filled, common)
             total[:] = 0.0
-            for tree in range(trees[model], trees[model + 1], _TREES_TOGETHER):
-                n_halves = 2 if wide[tree // _TREES_TOGETHER] else 1
-                for one in range(_TREES_TOGETHER):
+            for first in range(trees[model], trees[model + 1], _TREES_TOGETHER):
+                n_halves = 2 if wide[first // _TREES_TOGETHER] else 1
+                for tree in range(first, first + _TREES_TOGETHER):
+                    splits = split_first[tree], split_first[tree + 1]
+                    common = _narrow(
+                        *(*splits, fields, singles, masks, lowest, highest, gaps),
+                        *(every[tree], n_halves == 2, mixed, n_mixed),
+                    )
+                    to = 2 * (tree - first) * TILE_CELLS
                     for half in range(n_halves):
-                        word, to = 2 * (tree + one) + half, (2 * one + half) * TILE_CELLS
+                        start = np.uint32(common >> np.uint64(half * _WORD_BITS))
                         for at in range(0, TILE_CELLS, _VECTOR):
                             _rule_out(  # type: ignore[call-arg]
-                                tile,
-                                at,
-                                mixed,
-                                room[word],
-                                known[word],
-                                filled[word],
-                                common[word],
-                                words,
-                                to + at,
+                                *(tile, at, fields, half, mixed, n_mixed[2 * half]),
+                                *(n_mixed[2 * half + 1], start, words),
+                                to + half * TILE_CELLS + at,
                             )
-                    to = 2 * one * TILE_CELLS
-                    for at in range(category_first[tree + one], category_first[tree + one + 1]):
+                    for at in range(category_first[tree], category_first[tree + 1]):
                         band = category_feature[at] * TILE_CELLS
                         _rule_out_category(
                             tile[band : band + TILE_CELLS],
@@ -620,7 +623,7 @@ def _score(
                             words[to : to + TILE_CELLS],
                             words[to + TILE_CELLS : to + 2 * TILE_CELLS],
                         )
-                _add_leaves(leaf_value[tree : tree + _TREES_TOGETHER], words, n_halves == 2, total)
+                _add_leaves(leaf_value[first : first + _TREES_TOGETHER], words, n_halves, total)
             _convert(total, divisor[model], slope[model], converted, scores)
             for row in range(min(tile_rows, n_rows - north)):
                 for col in range(min(tile_cols, n_cols - west)):
@@ -650,73 +653,94 @@ def _read_tile(bands, north, west, tile_rows, tile_cols, tile):  # type: ignore[
 
 
 @njit(nogil=True, error_model="numpy")
-def _ranges(tile, n_features, spans, gaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Find each feature's lowest and highest value in the tile, shape (2, 2, n_features).
+def _ranges(tile, lowest, highest, gaps):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Find each feature's lowest and highest value in the tile, and whether some are missing.
 
-    Where some are missing: first, for splits that these fail, the highest is NaN, so that no
-    split counts as passed by all; second, for splits that they pass, the lowest is NaN.
+    All are given twice, shape (2 * n_features,). For splits that a missing value fails, the
+    highest is then NaN, so that none counts as passed by all; for those that it passes, the
+    lowest is NaN. Gaps are told of for the latter alone.
     """
+    n_features = len(gaps) // 2
     for feature in range(n_features):
-        lowest, highest, missing = np.float32(np.inf), np.float32(-np.inf), np.uint32(0)
+        low, high, missing = np.float32(np.inf), np.float32(-np.inf), np.uint32(0)
         for at in range(feature * TILE_CELLS, (feature + 1) * TILE_CELLS):
             value = tile[at]
-            lowest = value if value < lowest else lowest
-            highest = value if value > highest else highest
+            low = value if value < low else low
+            high = value if value > high else high
             missing |= np.uint32(value != value)
-        gaps[feature] = missing != 0
-        spans[0, 0, feature] = spans[1, 0, feature] = lowest
-        spans[0, 1, feature] = spans[1, 1, feature] = highest
+        lowest[feature], highest[feature], gaps[feature] = low, high, 0
+        again = n_features + feature
+        lowest[again], highest[again], gaps[again] = low, high, missing
         if missing:
-            spans[0, 1, feature] = spans[1, 0, feature] = np.nan
+            highest[feature] = lowest[again] = np.nan
 
 
 @njit(nogil=True, error_model="numpy")
-def _narrow(first, threshold, split, span, gaps, whole, gappy, mixed, filled, common):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Sort out the splits of features that have no gaps (`whole`) or have some (`gappy`).
+def _narrow(
+    first: int,
+    last: int,
+    fields: NDArray[np.uint32],
+    singles: Singles,
+    masks: NDArray[np.uint64],
+    lowest: Singles,
+    highest: Singles,
+    gaps: NDArray[np.uint64],
+    every: np.uint64,
+    wide: bool,
+    mixed: NDArray[np.uint32],
+    n_mixed: NDArray[np.int64],
+) -> np.uint64:
+    """Return the leaves that a tree has left for the tile, and list the splits still to look at.
 
-    A split whose threshold lies below all values is failed by all cells and goes into the
-    words they have in common; one whose threshold lies above all is passed by all; the mixed
-    ones are listed word by word.
+    Listed are those of the first 32 leaves that a missing value fails, those that it passes,
+    and both again of the other leaves. Places count without sign, which spares tests.
     """
-    for feature in range(len(gaps)):
-        if not (gappy if gaps[feature] else whole):
+    nothing, one, room = np.uint64(0), np.uint64(1), np.uint64(MAX_LEAVES)
+    low_fails, low_passes, high_fails, high_passes = (
+        nothing,
+        room,
+        room * np.uint64(2),
+        room * np.uint64(3),
+    )
+    left = every
+    number = np.uint64(first)
+    while number < np.uint64(last):
+        row = number * np.uint64(8)
+        failed = masks[(row >> one) + np.uint64(2)]
+        passed = masks[(row >> one) + np.uint64(3)]
+        if left & ~(failed & passed) == nothing:
+            number += np.uint64(fields[row + np.uint64(3)])
             continue
-        begin, end = first[feature], first[feature + 1]
-        lowest, highest = span[0, feature], span[1, feature]
-        if lowest == lowest:
-            begin = _first_not_below(threshold, begin, end, lowest)
-        if highest == highest:
-            end = _first_not_below(threshold, begin, end, highest)
-        for number in range(first[feature], begin):
-            word = split[number, 0] >> _WORD_BITS
-            common[word] &= np.uint32(split[number, 1] >> _WORD_BITS)
-        for number in range(begin, end):
-            word = split[number, 0] >> _WORD_BITS
-            place = filled[word]
-            filled[word] = place + 1
-            mixed[place, 0] = split[number, 0]
-            mixed[place, 1] = split[number, 1]
-
-
-@njit(nogil=True, error_model="numpy")
-def _first_not_below(ascending, begin, end, value):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    while begin < end:
-        middle = (begin + end) >> 1
-        if ascending[middle] < value:
-            begin = middle + 1
+        feature, limit = np.uint64(fields[row]), singles[row + np.uint64(2)]
+        if lowest[feature] > limit:
+            left &= failed
+        elif highest[feature] <= limit:
+            left &= passed
         else:
-            end = middle
-    return begin
+            on_low = not wide or np.uint32(~failed) != np.uint32(0)
+            on_high = wide and ~failed >> np.uint64(_WORD_BITS) != nothing
+            if gaps[feature]:
+                mixed[low_passes] = mixed[high_passes] = number
+                low_passes += np.uint64(on_low)
+                high_passes += np.uint64(on_high)
+            else:
+                mixed[low_fails] = mixed[high_fails] = number
+                low_fails += np.uint64(on_low)
+                high_fails += np.uint64(on_high)
+        number += one
+    n_mixed[0], n_mixed[1] = low_fails, low_passes - room
+    n_mixed[2], n_mixed[3] = high_fails - room * np.uint64(2), high_passes - room * np.uint64(3)
+    return left
 
 
 @njit(nogil=True, error_model="numpy")
-def _add_leaves(values, words, wide, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _add_leaves(values, words, n_halves, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Add the values of the cells' leaves, in the order of the trees."""
     for cell in range(TILE_CELLS):
         added = total[cell]
         for one in range(_TREES_TOGETHER):
             low = words[2 * one * TILE_CELLS + cell]
-            if wide:
+            if n_halves == 2:
                 high = np.uint64(words[(2 * one + 1) * TILE_CELLS + cell])
                 word = high << np.uint64(_WORD_BITS) | np.uint64(low)
                 added += values[one, _lowest_bit(word)]  # type: ignore[call-arg]
