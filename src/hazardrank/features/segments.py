@@ -74,6 +74,8 @@ class Segments:
 
     def of_features(self, keep: NDArray[np.bool_]) -> Segments:
         """Return the segments of the features that `keep` (one bool a table row) marks."""
+        if keep.all():
+            return self
         return self.take(np.flatnonzero(keep[self.feature]))
 
     def near(self, bounds: Bounds) -> Segments:
