@@ -490,9 +490,9 @@ def _rule_out(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
     For the `_VECTOR` cells from `at` on in each feature of `tile`: the words of a `half` of
     their leaves begin as `start`; the splits are those that :func:`_narrow` listed; what is
-    left goes to `words` from `to` on. Tile and words begin at, and the
-    places are whole numbers of, `_ALIGNED` bytes. LLVM makes of the vectors what the processor
-    has; numba alone would write the words to memory after every split.
+    left goes to `words` from `to` on. Tile and words begin at, and the places are, whole
+    numbers of `_ALIGNED` bytes. LLVM makes of the vectors what the processor has; numba alone
+    would write the words to memory after every split.
     """
     counts = (n_missing_fails, n_missing_passes)
     arguments = (tile, at, split, half, mixed, *counts, start, words, to)
@@ -696,12 +696,8 @@ def _narrow(
     and both again of the other leaves. Places count without sign, which spares tests.
     """
     nothing, one, room = np.uint64(0), np.uint64(1), np.uint64(MAX_LEAVES)
-    low_fails, low_passes, high_fails, high_passes = (
-        nothing,
-        room,
-        room * np.uint64(2),
-        room * np.uint64(3),
-    )
+    low_fails, low_passes = nothing, room
+    high_fails, high_passes = room * np.uint64(2), room * np.uint64(3)
     left = every
     number = np.uint64(first)
     while number < np.uint64(last):
