@@ -109,6 +109,7 @@ class PreparedFile:
         features = pyogrio.read_dataframe(self.path, bbox=bounds)
         features = features.sort_values(_PLACE, kind="stable").set_index(_PLACE)
         features.index.name = None
+        features.columns = features.columns.astype(object)  # quicker to compare than strings
         for name in self.dates:
             features[name] = features[name].astype("datetime64[s]")
         return features.set_crs(self.crs, allow_override=True)
