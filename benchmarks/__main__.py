@@ -41,8 +41,7 @@ def main() -> None:
         section = BENCHMARKS[name]()
         show([section])
         sections.append(section)
-    if set(chosen) == set(BENCHMARKS):
-        keep(sections)
+    keep(sections)
 
 
 if __name__ == "__main__":

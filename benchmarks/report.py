@@ -73,10 +73,14 @@ def show(sections: list[Section]) -> None:
 
 
 def keep(sections: list[Section], path: Path = RESULTS) -> None:
-    """Rewrite the results page."""
-    lines = ["# Benchmarks", "", f"Written by `make bench` on {machine()}.", ""]
+    """Rewrite the sections of the results page that were measured; the others stay."""
+    _, *old = path.read_text(encoding="utf-8").split("\n## ") if path.is_file() else [""]
+    tables = {text.split("\n", 1)[0]: text.rstrip() for text in old}
     for section in sections:
-        lines += [f"## {section.title}", "", "| what | measured | beside |", "|---|---|---|"]
-        lines += [f"| {row.what} | {row.value} | {row.beside} |" for row in section.rows]
-        lines.append("")
-    path.write_text("\n".join(lines), encoding="utf-8")
+        rows = "\n".join(f"| {row.what} | {row.value} | {row.beside} |" for row in section.rows)
+        head = "| what | measured | beside |\n|---|---|---|"
+        tables[section.title] = f"{section.title}\n\n{head}\n{rows}"
+    start = (
+        f"# Benchmarks\n\nWritten by `make bench` on {machine()}; each section as last measured."
+    )
+    path.write_text("\n\n## ".join([start, *tables.values()]) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from hazardrank.scoring.cells import OUTSIDE_DOMAIN
@@ -36,12 +37,10 @@ class Tally:
 
     def add(self, likelihood: NDArray[np.float32]) -> None:
         """Count cells of the area, shape (n_cells,); NaN is not scored."""
-        known = likelihood[~np.isnan(likelihood)].astype(np.float64)
+        n_scored, fixed_sum = _count(likelihood, self._histogram)
         self.n_cells += len(likelihood)
-        self.n_scored += len(known)
-        self._fixed_sum += int(np.rint(known * _FIXED_POINT).astype(np.int64).sum())
-        bins = np.minimum((known * _N_BINS).astype(np.int64), _N_BINS - 1)
-        self._histogram += np.bincount(bins, minlength=_N_BINS)
+        self.n_scored += n_scored
+        self._fixed_sum += fixed_sum
 
     def add_domain(self, outside_domain: NDArray[np.uint8]) -> None:
         """Count cells of the area outside the domain, shape (n_cells,)."""
@@ -105,3 +104,16 @@ class Tally:
         )
         tally._histogram[np.array(values["bins"], np.int64)] = values["counts"]
         return tally
+
+
+@njit(cache=True, nogil=True)
+def _count(likelihood: NDArray[np.float32], histogram: NDArray[np.int64]) -> tuple[int, int]:
+    """Add likelihoods to the histogram; return how many there are, and their sum in 2⁻³⁰."""
+    n_scored, fixed_sum = 0, 0
+    for value in likelihood:
+        if value == value:
+            exact = np.float64(value)
+            n_scored += 1
+            fixed_sum += np.int64(np.rint(exact * _FIXED_POINT))
+            histogram[min(np.int64(exact * _N_BINS), _N_BINS - 1)] += 1
+    return n_scored, fixed_sum
