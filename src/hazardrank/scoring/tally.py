@@ -112,8 +112,8 @@ def _count(likelihood: NDArray[np.float32], histogram: NDArray[np.int64]) -> tup
     n_scored, fixed_sum = 0, 0
     for value in likelihood:
         if value == value:
-            exact = np.float64(value)
+            exact = float(value)
             n_scored += 1
-            fixed_sum += np.int64(np.rint(exact * _FIXED_POINT))
-            histogram[min(np.int64(exact * _N_BINS), _N_BINS - 1)] += 1
+            fixed_sum += int(np.rint(exact * _FIXED_POINT))
+            histogram[min(int(exact * _N_BINS), _N_BINS - 1)] += 1
     return n_scored, fixed_sum
