@@ -41,7 +41,7 @@ def main() -> None:
         section = BENCHMARKS[name]()
         show([section])
         sections.append(section)
-    keep(sections)
+    keep(sections, all_measured=set(chosen) == set(BENCHMARKS))
 
 
 if __name__ == "__main__":

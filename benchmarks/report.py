@@ -72,9 +72,10 @@ def show(sections: list[Section]) -> None:
     console.print(machine(), style="dim")
 
 
-def keep(sections: list[Section], path: Path = RESULTS) -> None:
-    """Rewrite the sections of the results page that were measured; the others stay."""
-    _, *old = path.read_text(encoding="utf-8").split("\n## ") if path.is_file() else [""]
+def keep(sections: list[Section], *, all_measured: bool, path: Path = RESULTS) -> None:
+    """Rewrite the results page; where not all was measured, the other sections stay."""
+    page = path.read_text(encoding="utf-8") if path.is_file() and not all_measured else ""
+    _, *old = page.split("\n## ")
     tables = {text.split("\n", 1)[0]: text.rstrip() for text in old}
     for section in sections:
         rows = "\n".join(f"| {row.what} | {row.value} | {row.beside} |" for row in section.rows)

@@ -56,8 +56,7 @@ def run_app(
         Takes the settings; returns an exit status (``None`` is 0).
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    if sys.__stderr__ is not None and not faulthandler.is_enabled():
-        faulthandler.enable(sys.__stderr__)  # a crash in compiled code says where
+    _tell_of_crashes()
     statuses: list[int] = []
 
     def job(config: DictConfig) -> None:
@@ -101,6 +100,7 @@ def run_for_each(
     grids : sequence of (str, Path, sequence of str)
         Name and region file of each grid, and the other words of the command line.
     """
+    _tell_of_crashes()
     outcomes: list[tuple[str, int, str]] = []
     try:
         for name, path, rest in grids:
@@ -113,6 +113,12 @@ def run_for_each(
     finally:
         print_outcomes(outcomes, len(grids))
     sys.exit(max((status for _, status, _ in outcomes), default=0))
+
+
+def _tell_of_crashes() -> None:
+    """Let a crash in compiled code say where it happened."""
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)
 
 
 def _run_one(

@@ -171,6 +171,8 @@ def _disc_planes(
     values: FloatRaster, halo: int, discs: Sequence[Disc], quantum: float, n_planes: int
 ) -> Iterator[FloatRaster]:
     """Yield difference (and sd, rms difference) for each disc, shape (n_planes, rows, cols)."""
+    if not discs:
+        return
     present = np.isfinite(values)
     quantised = _quantise(values, present, quantum, discs)
     sums, squares, counts = _prefix_sums(quantised, present)

@@ -196,8 +196,6 @@ class LandCoverFamily(FeatureFamily[LandCoverSettings]):
         discs = discs_of(self._radii_m, grid.cell_size_m, f"features.{self.key}")
         halo = widest(discs)
         shares = layers.fractions(self.settings.layer, grid.expanded(halo))[self._places]
-        if not discs:
-            return shares
         by_class = [
             [mean.clip(0, 1) for mean in disc_means(share, halo, discs, SHARE_QUANTUM)]
             for share in shares

@@ -25,14 +25,14 @@ class PreparedShapes(Generic[Shapes]):
     """
 
     def __init__(self, shapes: Shapes) -> None:
-        self.shapes: Shapes = shapes
+        self._shapes = shapes
         self._local = threading.local()
 
     def here(self) -> Shapes:
         """Return the calling thread's own copy, prepared, equal to the last bit."""
         own: Any = getattr(self._local, "shapes", None)
         if own is None:
-            shapes: Any = self.shapes
+            shapes: Any = self._shapes
             own = shapely.from_wkb(shapely.to_wkb(shapes))
             shapely.prepare(own)
             self._local.shapes = own

@@ -606,14 +606,7 @@ def _score(
                         *(every[tree], n_halves == 2, mixed, n_mixed),
                     )
                     to = 2 * (tree - first) * TILE_CELLS
-                    for half in range(n_halves):
-                        start = np.uint32(common >> np.uint64(half * _WORD_BITS))
-                        for at in range(0, TILE_CELLS, _VECTOR):
-                            _rule_out(  # type: ignore[call-arg]
-                                *(tile, at, fields, half, mixed, n_mixed[2 * half]),
-                                *(n_mixed[2 * half + 1], start, words),
-                                to + half * TILE_CELLS + at,
-                            )
+                    _rule_out_mixed(tile, fields, common, n_halves, mixed, n_mixed, words, to)
                     for at in range(category_first[tree], category_first[tree + 1]):
                         band = category_feature[at] * TILE_CELLS
                         _rule_out_category(
@@ -727,6 +720,18 @@ def _narrow(
     n_mixed[0], n_mixed[1] = low_fails, low_passes - room
     n_mixed[2], n_mixed[3] = high_fails - room * np.uint64(2), high_passes - room * np.uint64(3)
     return left
+
+
+@njit(nogil=True, error_model="numpy")
+def _rule_out_mixed(tile, fields, common, n_halves, mixed, n_mixed, words, to):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Look cell by cell at the splits of a tree that were listed, for each half of its leaves."""
+    for half in range(n_halves):
+        start = np.uint32(common >> np.uint64(half * _WORD_BITS))
+        for at in range(0, TILE_CELLS, _VECTOR):
+            _rule_out(  # type: ignore[call-arg]
+                *(tile, at, fields, half, mixed, n_mixed[2 * half], n_mixed[2 * half + 1]),
+                *(start, words, to + half * TILE_CELLS + at),
+            )
 
 
 @njit(nogil=True, error_model="numpy")
